@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* libwherry: read, check, convert and take apart the images that Xen's toolstack makes of guests.
+ *
+ * Every operation is a job.  A job is made, then either run to its end in the calling thread or
+ * started on a thread of its own; what it says afterwards is the same.
+ *
+ *     struct wh_job *j = wh_verify_new("guest.save", WH_DIGEST);
+ *
+ *     wh_job_run(j);                              one call that waits
+ *
+ *     wh_job_start(j);                            or: any event loop, any number at once
+ *     ... poll wh_job_fd(j) for POLLIN, then
+ *     while (wh_job_state(j, &progress) != WH_JOB_ENDED) ...
+ *
+ *     if (wh_job_result(j) != WH_OK)
+ *         fprintf(stderr, "%s\n", wh_job_error(j));
+ *     wh_job_free(j);
+ *
+ * A job that fails has changed nothing: files it was to make appear under their names only when
+ * they are whole and on disk.
+ *
+ * Threads: a job belongs to one thread at a time, but for wh_job_cancel, wh_job_state and
+ * wh_job_fd, which any thread may call while it runs.  Different jobs share nothing. */
+#ifndef WHERRY_H
+#define WHERRY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WH_API __attribute__((visibility("default")))
+
+/* What kind of failure it was, which is what a caller can do about it. */
+enum wh_kind {
+    WH_OK = 0,
+    WH_STREAM = 1,      /* the image breaks a rule of its format: never retry */
+    WH_USAGE = 2,       /* what was asked for makes no sense here */
+    WH_SYSTEM = 3,      /* a system call failed: see the text */
+    WH_TIMEOUT = 4,     /* a step took longer than it was given */
+    WH_PEER = 5,        /* the other end misbehaved or left */
+    WH_GUEST = 6,       /* the guest would not */
+    WH_XEN = 7,         /* the hypervisor or its store would not */
+    WH_CANCELLED = 8,   /* somebody called wh_job_cancel */
+};
+
+/* A word for it ("stream"), and the exit code of the wherry command.  Never fail. */
+WH_API const char *wh_kind_name(enum wh_kind kind);
+WH_API int wh_kind_exit(enum wh_kind kind);
+
+/* The library's version, "0.1.0". */
+WH_API const char *wh_version(void);
+
+/* ---------------------------------------------------------------------------------- jobs */
+
+struct wh_job;
+
+enum wh_state {
+    WH_JOB_NEW,         /* made, not yet run */
+    WH_JOB_RUNNING,
+    WH_JOB_ENDED,       /* ask wh_job_result */
+};
+
+struct wh_progress {
+    const char *step;   /* what it is doing, a constant string: "read the image" */
+    uint64_t done;      /* bytes of input dealt with */
+    uint64_t total;     /* bytes there are; 0: not known (a pipe) */
+};
+
+/* Run it here and return when it has ended.  Returns wh_job_result(j). */
+WH_API enum wh_kind wh_job_run(struct wh_job *j);
+
+/* Run it on a thread of its own and return at once.  False: no thread could be had; the job has
+ * ended and its result says why. */
+WH_API bool wh_job_start(struct wh_job *j);
+
+/* A descriptor that polls readable when there is something new: a step, progress, the end.  It is
+ * the job's; wh_job_state makes it unreadable again. */
+WH_API int wh_job_fd(const struct wh_job *j);
+
+/* Where it is.  progress may be NULL. */
+WH_API enum wh_state wh_job_state(struct wh_job *j, struct wh_progress *progress);
+
+/* Ask it to stop.  It undoes what it has begun and ends with WH_CANCELLED, or with its result if
+ * it was past the point of no return.  Does not wait; may be called in a signal handler. */
+WH_API void wh_job_cancel(struct wh_job *j);
+
+/* Wait for a started job's end.  Returns wh_job_result(j). */
+WH_API enum wh_kind wh_job_wait(struct wh_job *j);
+
+/* After the end: WH_OK or what kind of failure, and one line of text ("" for WH_OK) that says
+ * what was being done and why it failed.  The text is the job's. */
+WH_API enum wh_kind wh_job_result(const struct wh_job *j);
+WH_API const char *wh_job_error(const struct wh_job *j);
+
+/* After the end: what was found, as JSON text (wherry-json(5)).  NULL where there is nothing, as
+ * after a failure to open the input.  The text is the job's. */
+WH_API const char *wh_job_json(const struct wh_job *j);
+
+/* Cancels it if it runs, waits for its end, frees it.  Takes NULL. */
+WH_API void wh_job_free(struct wh_job *j);
+
+/* Read the input from this descriptor, from where it stands, instead of opening the path (which
+ * then only names it in texts).  The caller keeps the descriptor and leaves it alone while the
+ * job runs.  Before run or start. */
+WH_API void wh_job_input(struct wh_job *j, int fd);
+
+/* ------------------------------------------------------------------- images and findings */
+
+/* One rule that an image breaks.  Numbers of rules are not stable; their names are. */
+struct wh_finding {
+    uint64_t offset;            /* in the stream, in bytes: of what is wrong */
+    const char *layer;          /* "xl", "libxl", "libxc", "legacy", "trailer" */
+    const char *record;         /* "PAGE_DATA", "header" */
+    const char *rule;           /* "padding": docs/streams.md lists them */
+    const char *expected;
+    const char *found;
+    bool pedantic;              /* against the letter only; stock Xen writes such streams */
+};
+
+enum wh_flags {
+    WH_DIGEST = 1 << 0,         /* read every byte: check the trailer's digest, if there is one */
+    WH_PEDANTIC = 1 << 1,       /* report what is against the letter of the specification too */
+    WH_PAGES = 1 << 2,          /* inspect: read page bodies and map the guest's memory */
+};
+
+/* Check every rule of the format.  Any container: an xl save file, a bare libxl or libxc stream,
+ * a legacy (before Xen 4.6) stream.  "-" is standard input.  flags: WH_DIGEST, WH_PEDANTIC.
+ * Ends with WH_STREAM if a rule is broken.  NULL: out of memory. */
+WH_API struct wh_job *wh_verify_new(const char *path, unsigned flags);
+
+/* After a verification: how many findings, and one of them.  At most 1000 are kept of an image;
+ * wh_findings counts the rest too.  False: there is no such finding.  Its strings are the
+ * job's. */
+WH_API uint64_t wh_findings(const struct wh_job *j);
+WH_API bool wh_finding_get(const struct wh_job *j, size_t i, struct wh_finding *finding);
+
+/* Say what is in an image (wh_job_json).  flags: WH_DIGEST, WH_PAGES.  An image that ends early
+ * is told of up to its end, and the job ends with WH_STREAM. */
+WH_API struct wh_job *wh_inspect_new(const char *path, unsigned flags);
+
+/* Say where one page of a guest is (wh_job_json): the type it was last named with, how many
+ * entries with contents name it, where the last contents stand.  A file's trailer index makes
+ * that quick, and then only the last run of records that has it is looked at.  NULL: out of
+ * memory. */
+WH_API struct wh_job *wh_page_new(const char *path, uint64_t pfn);
+
+/* ------------------------------------------------------------------------------ convert */
+
+enum wh_container {
+    WH_SAME,            /* as the input; of a legacy input: xl if it was in one, else libxl */
+    WH_XL,              /* what xl save writes */
+    WH_LIBXL,           /* the libxl stream alone */
+    WH_LIBXC,           /* the memory image alone: no emulator's state */
+};
+
+struct wh_convert {
+    enum wh_container to;
+    unsigned width;             /* legacy input: the writer's word, 32 or 64; 0: find out */
+    const char *guest;          /* legacy input: "pv" or "hvm"; NULL: find out */
+    const char *config;         /* file with the JSON configuration for an xl container whose
+                                   input has none; NULL: none */
+    bool no_trailer;            /* xl container: leave Wherry's trailer out */
+};
+
+/* Write the image in at out, which appears by rename, mode 0600, when it is whole and on disk.
+ * The input is checked on the way; a bad one gives WH_STREAM and no output.  how is copied. */
+WH_API struct wh_job *wh_convert_new(const char *in, const char *out,
+                                     const struct wh_convert *how);
+
+/* ------------------------------------------------------------------------------ extract */
+
+struct wh_extract {
+    bool config;                /* the configuration, to output */
+    const char *emulator;       /* the emulator's state, to this file */
+    bool page;                  /* page frame pfn, 4096 bytes, to output */
+    uint64_t pfn;
+    const char *core;           /* an ELF64 core of the guest's physical memory, to this file */
+    const char *output;         /* for config and page; "-" is standard output */
+};
+
+/* Take one thing out of an image.  what is copied.  Exactly one of config, emulator, page and
+ * core.  What an image has several of (a page sent again, an emulator's state an epoch) is taken
+ * as the restored guest would have it: the last whole one counts. */
+WH_API struct wh_job *wh_extract_new(const char *path, const struct wh_extract *what);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/own.h"
+
+#define COPY_SLICE (8u << 20)       /* a cancel is seen between slices */
+
+bool wh_sink_open(struct wh_op *op, struct wh_sink *k, int fd)
+{
+    struct stat st;
+
+    *k = (struct wh_sink){ .fd = fd };
+    if (fstat(fd, &st) < 0)
+        return wh_fail_sys(&op->err, errno, "look at the output");
+    k->wait = !S_ISREG(st.st_mode);
+    k->buffer = malloc(WH_SINK_BUFFER);
+    return k->buffer || wh_fail_sys(&op->err, ENOMEM, "write the output");
+}
+
+void wh_sink_close(struct wh_sink *k)
+{
+    free(k->buffer);
+    k->buffer = NULL;
+}
+
+static bool put(struct wh_op *op, struct wh_sink *k, const uint8_t *p, size_t n)
+{
+    if (!k->wait && !wh_go_on(op))
+        return false;
+    while (n > 0) {
+        /* A pipe that polls writable takes PIPE_BUF bytes without blocking, a socket likewise. */
+        size_t most = k->wait && n > PIPE_BUF ? PIPE_BUF : n;
+
+        if (k->wait && !wh_wait(op, k->fd, POLLOUT))
+            return false;
+        ssize_t put = write(k->fd, p, most);
+        if (put < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (put < 0)
+            return wh_fail_sys(&op->err, errno, "write the output");
+        p += put;
+        n -= (size_t)put;
+    }
+    return true;
+}
+
+bool wh_sink_flush(struct wh_op *op, struct wh_sink *k)
+{
+    size_t n = k->used;
+
+    k->used = 0;
+    return n == 0 || put(op, k, k->buffer, n);
+}
+
+bool wh_sink_write(struct wh_op *op, struct wh_sink *k, const void *p, size_t n)
+{
+    if (k->digest)
+        wh_digest_feed(k->digest, p, n);
+    k->at += n;
+    if (n > WH_SINK_BUFFER - k->used && !wh_sink_flush(op, k))
+        return false;
+    if (n >= WH_SINK_BUFFER)
+        return put(op, k, p, n);
+    memcpy(k->buffer + k->used, p, n);
+    k->used += n;
+    return true;
+}
+
+bool wh_sink_zeros(struct wh_op *op, struct wh_sink *k, size_t n)
+{
+    static const uint8_t zeros[4096];
+
+    for (size_t m; n > 0; n -= m) {
+        m = n < sizeof zeros ? n : sizeof zeros;
+        if (!wh_sink_write(op, k, zeros, m))
+            return false;
+    }
+    return true;
+}
+
+/* Through our own memory: always possible. */
+static bool carry(struct wh_op *op, struct wh_sink *k, int from, uint64_t offset, uint64_t n,
+                  uint64_t *gone)
+{
+    wh_auto_free uint8_t *p = malloc(WH_SINK_BUFFER);
+
+    if (!p)
+        return wh_fail_sys(&op->err, ENOMEM, "copy");
+    for (*gone = 0; *gone < n;) {
+        size_t most = n - *gone < WH_SINK_BUFFER ? (size_t)(n - *gone) : WH_SINK_BUFFER;
+        ssize_t got = pread(from, p, most, (off_t)(offset + *gone));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return wh_fail_sys(&op->err, errno, "read the input");
+        if (got == 0)
+            break;
+        if (!wh_sink_write(op, k, p, (size_t)got))
+            return false;
+        *gone += (uint64_t)got;
+    }
+    return true;
+}
+
+bool wh_sink_copy(struct wh_op *op, struct wh_sink *k, int from, uint64_t offset, uint64_t n,
+                  uint64_t *gone)
+{
+    uint64_t rest = 0;
+    bool whole = false;
+
+    *gone = 0;
+    if (k->digest || k->wait)
+        return carry(op, k, from, offset, n, gone);
+    if (!wh_sink_flush(op, k))
+        return false;
+    while (*gone < n && !whole) {
+        size_t most = n - *gone < COPY_SLICE ? (size_t)(n - *gone) : COPY_SLICE;
+        off_t in = (off_t)(offset + *gone);
+        ssize_t got = copy_file_range(from, &in, k->fd, NULL, most, 0);
+
+        if (got < 0 && errno != EINTR)
+            break;                      /* not between these two: the long way round */
+        whole = got == 0;
+        if (got > 0) {
+            *gone += (uint64_t)got;
+            k->at += (uint64_t)got;
+        }
+        if (!wh_go_on(op))
+            return false;
+    }
+    if (whole || *gone == n)
+        return true;
+    if (!carry(op, k, from, offset + *gone, n - *gone, &rest))
+        return false;
+    *gone += rest;
+    return true;
+}
+
+static bool remove_file(struct wh_op *op, const struct wh_undo *u)
+{
+    return unlink(u->text) == 0 || errno == ENOENT ||
+           wh_fail_sys(&op->err, errno, "remove %s", u->text);
+}
+
+bool wh_outfile_open(struct wh_op *op, struct wh_outfile *o, const char *path)
+{
+    *o = (struct wh_outfile){ .fd = -1, .plain = strcmp(path, "-") == 0 };
+    if (o->plain) {
+        o->fd = STDOUT_FILENO;
+        return true;
+    }
+
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    int folder = slash ? (int)(slash + 1 - path) : 0;
+    int n = snprintf(o->temp, sizeof o->temp, "%.*s.%s.XXXXXX", folder, path, base);
+    if (n < 0 || (size_t)n >= sizeof o->temp)
+        return wh_fail_sys(&op->err, ENAMETOOLONG, "create %s", path);
+    strcpy(o->path, path);
+    o->fd = mkostemp(o->temp, O_CLOEXEC);       /* mode 0600 */
+    if (o->fd < 0)
+        return wh_fail_sys(&op->err, errno, "create a file beside %s", path);
+    return wh_undo_push(op, "remove the unfinished file", remove_file, o->temp, 0);
+}
+
+static bool sync_folder(struct wh_op *op, const char *path)
+{
+    char copy[PATH_MAX];
+
+    strcpy(copy, path);
+    wh_auto_fd int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0)
+        return wh_fail_sys(&op->err, errno, "bring the folder of %s to disk", path);
+    return true;
+}
+
+bool wh_outfile_commit(struct wh_op *op, struct wh_outfile *o)
+{
+    if (o->plain)
+        return true;
+    wh_step(op, "bring the file to disk", WH_FOREVER);
+    if (fsync(o->fd) < 0)
+        return wh_fail_sys(&op->err, errno, "bring %s to disk", o->path);
+    if (!wh_go_on(op))
+        return false;
+    if (rename(o->temp, o->path) < 0)
+        return wh_fail_sys(&op->err, errno, "give %s its name", o->path);
+    /* The file is there under its name: nothing to remove any more. */
+    wh_undo_forget(op);
+    return sync_folder(op, o->path);
+}
+
+void wh_outfile_close(struct wh_outfile *o)
+{
+    if (!o->plain)
+        wh_close_fd(&o->fd);
+    o->fd = -1;
+}

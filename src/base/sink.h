@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where bytes go, and the file that appears under its name only when it is whole.
+ *
+ *     struct wh_outfile out;
+ *     if (!wh_outfile_open(op, &out, path))         path is untouched; a 0600 file beside it
+ *         return false;
+ *     ... write to out.fd ...
+ *     if (!wh_outfile_commit(op, &out))             on disk, then renamed
+ *         return false;
+ *
+ * Until the commit the temporary file stands on the operation's undo list. */
+#ifndef WH_BASE_SINK_H
+#define WH_BASE_SINK_H
+
+#include "base/digest.h"
+#include "base/op.h"
+
+#define WH_SINK_BUFFER (256u << 10)
+
+struct wh_sink {
+    int fd;                     /* the caller's */
+    bool wait;                  /* not a file: writes may block, so wait first */
+    uint64_t at;                /* bytes given so far */
+    uint8_t *buffer;
+    size_t used;
+    struct wh_digest *digest;   /* shown all that is given, if set */
+};
+
+bool wh_sink_open(struct wh_op *op, struct wh_sink *k, int fd);
+void wh_sink_close(struct wh_sink *k);
+
+bool wh_sink_write(struct wh_op *op, struct wh_sink *k, const void *p, size_t n);
+bool wh_sink_zeros(struct wh_op *op, struct wh_sink *k, size_t n);
+bool wh_sink_flush(struct wh_op *op, struct wh_sink *k);
+
+/* Give n bytes of a seekable file from an offset on; *gone is fewer only where it ends.  Where
+ * kernel and digest allow, the bytes are not brought into this process. */
+bool wh_sink_copy(struct wh_op *op, struct wh_sink *k, int from, uint64_t offset, uint64_t n,
+                  uint64_t *gone);
+
+struct wh_outfile {
+    int fd;
+    bool plain;                 /* standard output: nothing to rename */
+    char path[PATH_MAX];
+    char temp[PATH_MAX];
+};
+
+/* "-" is standard output. */
+bool wh_outfile_open(struct wh_op *op, struct wh_outfile *o, const char *path);
+bool wh_outfile_commit(struct wh_op *op, struct wh_outfile *o);
+void wh_outfile_close(struct wh_outfile *o);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/source.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/own.h"
+#include "base/sink.h"
+
+/* After a skip in a file little is read at a time: 16 KiB hold the header and all entries of a
+ * full batch of 1024 pages, and the bodies behind them are skipped again. */
+#define SHORT_READ (16u << 10)
+#define PIPE_SIZE (1 << 20)
+
+bool wh_source_open(struct wh_op *op, struct wh_source *s, int fd)
+{
+    struct stat st;
+
+    *s = (struct wh_source){ .fd = fd, .size = WH_SOURCE_UNKNOWN, .null_fd = -1 };
+    if (fstat(fd, &st) < 0)
+        return wh_fail_sys(&op->err, errno, "look at the input");
+    if (S_ISDIR(st.st_mode))
+        return wh_fail_sys(&op->err, EISDIR, "read the input");
+
+    off_t here = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) ? lseek(fd, 0, SEEK_CUR) : -1;
+    if (here >= 0) {
+        off_t end = S_ISREG(st.st_mode) ? st.st_size : lseek(fd, 0, SEEK_END);
+
+        s->seekable = true;
+        s->start = (uint64_t)here;
+        s->size = end > here ? (uint64_t)(end - here) : 0;
+    } else if (S_ISFIFO(st.st_mode)) {
+        s->pipe = true;
+        s->null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);     /* fewer wakes; a small pipe works too */
+    }
+    s->window = malloc(WH_SOURCE_WINDOW);
+    return s->window || wh_fail_sys(&op->err, ENOMEM, "read the input");
+}
+
+void wh_source_memory(struct wh_source *s, const void *p, size_t n)
+{
+    *s = (struct wh_source){ .fd = -1, .null_fd = -1, .size = n, .tail = n };
+    s->window = (uint8_t *)(uintptr_t)p;        /* read only, for a source without an fd */
+}
+
+void wh_source_close(struct wh_source *s)
+{
+    if (s->fd >= 0)
+        free(s->window);
+    s->window = NULL;
+    wh_close_fd(&s->null_fd);
+    s->null_fd = -1;
+}
+
+/* Read once at the window's end.  *n is 0 where the stream ends. */
+static bool read_once(struct wh_op *op, struct wh_source *s, size_t most, size_t *n)
+{
+    ssize_t got;
+
+    do {
+        if (!s->seekable && !wh_wait(op, s->fd, POLLIN))
+            return false;
+        if (s->seekable)
+            got = pread(s->fd, s->window + s->tail, most,
+                        (off_t)(s->start + s->at + (s->tail - s->head)));
+        else
+            got = read(s->fd, s->window + s->tail, most);
+    } while (got < 0 && (errno == EINTR || errno == EAGAIN));
+    if (got < 0)
+        return wh_fail_sys(&op->err, errno, "read the input at offset %llu",
+                           (unsigned long long)s->at);
+    *n = (size_t)got;
+    return true;
+}
+
+static bool fill(struct wh_op *op, struct wh_source *s, size_t want)
+{
+    if (s->seekable && !wh_go_on(op))
+        return false;
+    if (s->head + want > WH_SOURCE_WINDOW) {
+        memmove(s->window, s->window + s->head, s->tail - s->head);
+        s->tail -= s->head;
+        s->head = 0;
+    }
+    while (s->tail - s->head < want) {
+        size_t need = want - (s->tail - s->head), room = WH_SOURCE_WINDOW - s->tail, n = 0;
+        size_t most = s->seekable && need < SHORT_READ ? SHORT_READ : room;
+
+        if (!read_once(op, s, most < room ? most : room, &n))
+            return false;
+        if (n == 0)
+            break;
+        s->tail += n;
+    }
+    return true;
+}
+
+bool wh_source_peek(struct wh_op *op, struct wh_source *s, size_t want, const uint8_t **p,
+                    size_t *got)
+{
+    assert(want <= WH_SOURCE_WINDOW);
+    if (s->fd >= 0 && s->tail - s->head < want && !fill(op, s, want))
+        return false;
+    *p = s->window + s->head;
+    *got = s->tail - s->head < want ? s->tail - s->head : want;
+    return true;
+}
+
+bool wh_source_take(struct wh_op *op, struct wh_source *s, size_t n)
+{
+    const uint8_t *p = s->window + s->head;
+
+    assert(n <= s->tail - s->head);
+    if (s->digest)
+        wh_digest_feed(s->digest, p, n);
+    if (s->tee && !wh_sink_write(op, s->tee, p, n))
+        return false;
+    s->head += n;
+    s->at += n;
+    if (s->head == s->tail && s->fd >= 0)
+        s->head = s->tail = 0;
+    wh_progress(op, s->at, s->size == WH_SOURCE_UNKNOWN ? 0 : s->size);
+    return true;
+}
+
+/* Nobody wants to see the bytes: step over them. */
+static bool jump(struct wh_op *op, struct wh_source *s, uint64_t n, uint64_t *gone)
+{
+    uint64_t left = s->at < s->size ? s->size - s->at : 0;
+
+    *gone = n < left ? n : left;
+    s->at += *gone;
+    wh_progress(op, s->at, s->size);
+    return wh_go_on(op);
+}
+
+static bool drain(struct wh_op *op, struct wh_source *s, uint64_t n, uint64_t *gone)
+{
+    for (*gone = 0; *gone < n;) {
+        size_t most = n - *gone < PIPE_SIZE ? (size_t)(n - *gone) : PIPE_SIZE;
+
+        if (!wh_wait(op, s->fd, POLLIN))
+            return false;
+        ssize_t got = splice(s->fd, NULL, s->null_fd, NULL, most, SPLICE_F_MOVE);
+        if (got < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (got < 0)
+            return wh_fail_sys(&op->err, errno, "skip input at offset %llu",
+                               (unsigned long long)s->at);
+        if (got == 0)
+            break;
+        *gone += (uint64_t)got;
+        s->at += (uint64_t)got;
+        wh_progress(op, s->at, 0);
+    }
+    return true;
+}
+
+static bool pass(struct wh_op *op, struct wh_source *s, uint64_t n, uint64_t *gone)
+{
+    for (*gone = 0; *gone < n;) {
+        size_t want = n - *gone < WH_SOURCE_WINDOW ? (size_t)(n - *gone) : WH_SOURCE_WINDOW, got;
+        const uint8_t *p;
+
+        if (!wh_source_peek(op, s, want, &p, &got) || !wh_source_take(op, s, got))
+            return false;
+        *gone += got;
+        if (got < want)
+            break;
+    }
+    return true;
+}
+
+bool wh_source_skip(struct wh_op *op, struct wh_source *s, uint64_t n, uint64_t *gone)
+{
+    uint64_t buffered = s->tail - s->head < n ? s->tail - s->head : n;
+    uint64_t more = 0;
+
+    if (!wh_source_take(op, s, (size_t)buffered))
+        return false;
+    *gone = buffered;
+    if (buffered == n || s->fd < 0)
+        return true;
+    n -= buffered;
+    if (s->tee && !s->digest && s->seekable) {
+        if (!wh_sink_copy(op, s->tee, s->fd, s->start + s->at, n, &more))
+            return false;
+        s->at += more;
+        wh_progress(op, s->at, s->size);
+    } else if (s->tee || s->digest || (!s->seekable && s->null_fd < 0)) {
+        if (!pass(op, s, n, &more))
+            return false;
+    } else if (!(s->seekable ? jump(op, s, n, &more) : drain(op, s, n, &more))) {
+        return false;
+    }
+    *gone += more;
+    return true;
+}
+
+bool wh_source_read(struct wh_op *op, struct wh_source *s, void *to, size_t n, size_t *got)
+{
+    for (*got = 0; *got < n;) {
+        size_t want = n - *got < WH_SOURCE_WINDOW ? n - *got : WH_SOURCE_WINDOW, have;
+        const uint8_t *p;
+
+        if (!wh_source_peek(op, s, want, &p, &have))
+            return false;
+        memcpy((uint8_t *)to + *got, p, have);
+        if (!wh_source_take(op, s, have))
+            return false;
+        *got += have;
+        if (have < want)
+            break;
+    }
+    return true;
+}
+
+void wh_source_seek(struct wh_source *s, uint64_t at)
+{
+    if (s->fd < 0) {
+        s->head = at < s->tail ? (size_t)at : s->tail;
+        s->at = s->head;
+        return;
+    }
+    assert(s->seekable);
+    s->head = s->tail = 0;
+    s->at = at;
+}
