@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* PAGE_DATA, the record that a stream consists of: count, entries, contents.
+ *
+ *     u32 count | u32 0 | u64 entry x count | 4096 bytes for each entry that has contents
+ *
+ * Entries are held up to WH_ENTRIES_MAX at a time; a record of more (nearly all of them holes) is
+ * told of in several pieces.  Contents are shown from the source's window or skipped. */
+#include "base/bytes.h"
+#include "wire/libxc.h"
+#include "wire/walk.h"
+
+#define CONTENTS_AT_ONCE (WH_SOURCE_WINDOW / WH_PAGE_SIZE)
+
+static const char *const type_names[16] = {
+    "notab",      "l1tab",      "l2tab",      "l3tab",      "l4tab",  "type 5", "type 6", "type 7",
+    "type 8",     "l1tab pinned", "l2tab pinned", "l3tab pinned", "l4tab pinned", "broken",
+    "xalloc",     "xtab",
+};
+
+const char *wh_page_type_name(unsigned type)
+{
+    return type_names[type & 15];
+}
+
+struct batch {
+    uint64_t count, data;       /* entries; of them with contents */
+    uint64_t first, last;       /* least and greatest pfn */
+    bool bad_type, bad_bits, bad_pfn;       /* told of already, once a record */
+    bool progressive;           /* too many entries to be held until the record is whole */
+};
+
+const char *wh_page_type_wrong(const struct wh_image *i, unsigned type)
+{
+    bool table = type != WH_PAGE_NOTAB && type < WH_PAGE_BROKEN;
+
+    if (!wh_page_type_legal(type))
+        return "a type of 0x0-0x4, 0x9-0xf";
+    if (i->guest == WH_HVM && table)
+        return "notab, broken, xalloc or xtab in an HVM guest";
+    if (i->width == 4 && (type & ~(unsigned)WH_PAGE_PIN) == WH_PAGE_L4TAB && table)
+        return "no l4tab in a 32-bit guest";
+    return NULL;
+}
+
+static bool check_type(struct wh_walk *w, struct batch *b, uint64_t entry, uint64_t at)
+{
+    unsigned type = wh_page_type(entry);
+    const char *want = wh_page_type_wrong(&w->image, type);
+
+    if (!want || b->bad_type)
+        return true;
+    b->bad_type = true;
+    return wh_flaw(w, WH_RULE_PAGE_TYPE, at, want, wh_text("%#x", type).s);
+}
+
+static bool check_pfn(struct wh_walk *w, struct batch *b, uint64_t entry, uint64_t at)
+{
+    uint64_t pfn = wh_page_pfn(entry);
+    bool pv = w->image.guest == WH_PV && w->image.has_frames;
+    uint64_t end = pv ? w->image.frames_end + 1 : WH_PFN_LIMIT;
+
+    if (pfn < b->first)
+        b->first = pfn;
+    if (pfn > b->last)
+        b->last = pfn;
+    if (pfn < end || b->bad_pfn)
+        return true;
+    b->bad_pfn = true;
+    return wh_flaw(w, WH_RULE_PFN_RANGE, at,
+                   wh_text("a pfn below %#llx", (unsigned long long)end).s,
+                   wh_text("%#llx", (unsigned long long)pfn).s);
+}
+
+static bool check_entry(struct wh_walk *w, struct batch *b, uint64_t entry, uint64_t at)
+{
+    if ((entry >> 52 & 0xff) != 0 && !b->bad_bits) {
+        b->bad_bits = true;
+        if (!wh_flaw(w, WH_RULE_RESERVED, at, "bits 59 to 52 of an entry to be zero",
+                     wh_text("%#llx", (unsigned long long)entry).s))
+            return false;
+    }
+    if (!check_type(w, b, entry, at) || !check_pfn(w, b, entry, at))
+        return false;
+    if (wh_page_has_data(entry)) {
+        if (b->data < WH_ENTRIES_MAX)
+            w->data[b->data] = entry;
+        b->data++;
+    }
+    return true;
+}
+
+/* Pre-copy rounds are seen by pfns that start again from below. */
+static void count_round(struct wh_image *i, uint64_t first_pfn, uint64_t last_pfn)
+{
+    if (!i->page_seen || first_pfn < i->round_last_pfn)
+        i->rounds++;
+    i->page_seen = true;
+    i->round_last_pfn = last_pfn;
+}
+
+static bool deliver(struct wh_walk *w, const struct wh_rec *r, size_t n)
+{
+    struct wh_image *i = &w->image;
+
+    count_round(i, wh_page_pfn(w->entry[0]), wh_page_pfn(w->entry[n - 1]));
+    i->page_entries += n;
+    return !w->watch->entries || w->watch->entries(w, r, w->entry, n);
+}
+
+static bool read_some_entries(struct wh_walk *w, const struct wh_rec *r, struct batch *b,
+                              uint64_t done, size_t n)
+{
+    const size_t most = 4096;       /* 32 KiB of the window */
+    const uint8_t *p;
+
+    w->contents_at = r->body_at + 8 + 8 * b->count + b->data * WH_PAGE_SIZE;
+    for (size_t k = 0, m; k < n; k += m) {
+        m = n - k < most ? n - k : most;
+        if (!wh_need(w, 8 * m, &p))
+            return false;
+        for (size_t j = 0; j < m; j++) {
+            w->entry[k + j] = wh_le64(p + 8 * j);
+            if (!check_entry(w, b, w->entry[k + j], r->body_at + 8 + 8 * (done + k + j)))
+                return false;
+        }
+    }
+    return !b->progressive || deliver(w, r, n);
+}
+
+static bool read_entries(struct wh_walk *w, const struct wh_rec *r, struct batch *b)
+{
+    b->progressive = b->count > WH_ENTRIES_MAX;
+    for (uint64_t done = 0, n; done < b->count; done += n) {
+        n = b->count - done < WH_ENTRIES_MAX ? b->count - done : WH_ENTRIES_MAX;
+        if (!read_some_entries(w, r, b, done, (size_t)n))
+            return false;
+    }
+    return true;
+}
+
+bool wh_show_contents(struct wh_walk *w, uint64_t n)
+{
+    const uint8_t *p;
+
+    for (uint64_t k = 0, m; k < n; k += m) {
+        m = n - k < CONTENTS_AT_ONCE ? n - k : CONTENTS_AT_ONCE;
+        if (!wh_need(w, (size_t)m * WH_PAGE_SIZE, &p) ||
+            !w->watch->pages(w, w->data + k, (size_t)m, p))
+            return false;
+    }
+    return true;
+}
+
+static bool read_head(struct wh_walk *w, const struct wh_rec *r, struct batch *b)
+{
+    struct wh_rec head = *r;
+
+    if (!wh_need(w, 8, &head.body))
+        return false;
+    head.length = 8;
+    b->count = wh_le32(head.body);
+    return wh_rec_check_fields(w, &head);
+}
+
+bool wh_pages_bulk(struct wh_walk *w, const struct wh_rec *r)
+{
+    struct batch b = { .first = UINT64_MAX };
+    uint64_t rest;
+
+    if (!read_head(w, r, &b))
+        return false;
+    if (b.count == 0)
+        return wh_flaw(w, WH_RULE_COUNT, r->body_at, "at least one entry", "0") &&
+               wh_need_skip(w, r->length - 8);
+    if (8 + 8 * b.count > r->length)
+        return wh_flaw(w, WH_RULE_LENGTH, r->at,
+                       wh_text("at least %llu bytes for %llu entries",
+                               (unsigned long long)(8 + 8 * b.count),
+                               (unsigned long long)b.count).s,
+                       wh_text("%u", r->length).s) &&
+               wh_need_skip(w, r->length - 8);
+    if (w->image.seen[WH_LAYER_LIBXC] >>
+            (wh_row_find(&wh_layer_libxc, WH_LIBXC_TSC_INFO) - wh_layer_libxc.rows) & 1 &&
+        !wh_flaw_pedantic(w, r->at, "PAGE_DATA before X86_TSC_INFO", "it behind"))
+        return false;
+
+    if (!read_entries(w, r, &b))
+        return false;
+    rest = r->length - 8 - 8 * b.count;
+    if (rest != b.data * WH_PAGE_SIZE)
+        return ((b.bad_type && w->op->err.kind == WH_OK) ||
+                wh_flaw(w, WH_RULE_LENGTH, r->at,
+                        wh_text("%llu bytes: %llu entries, %llu with contents",
+                                (unsigned long long)(8 + 8 * b.count + b.data * WH_PAGE_SIZE),
+                                (unsigned long long)b.count, (unsigned long long)b.data).s,
+                        wh_text("%u", r->length).s)) &&
+               wh_need_skip(w, rest);
+    if (!(w->watch->pages ? wh_show_contents(w, b.data) : wh_need_skip(w, rest)))
+        return false;
+    w->image.page_records++;
+    w->image.page_data += b.data;
+    if (!w->image.verifying && w->image.epochs == 0)
+        wh_index_add(&w->index, r->at, b.first, b.last);
+    return b.progressive || deliver(w, r, (size_t)b.count);
+}
