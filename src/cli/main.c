@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* wherry: find the verb and run it. */
+#include <signal.h>
+#include <string.h>
+
+#include "base/own.h"
+#include "cli/cli.h"
+
+static const struct wh_verb *const verbs[] = {
+    &wh_verb_inspect,
+    &wh_verb_verify,
+    &wh_verb_convert,
+    &wh_verb_extract,
+};
+
+static void usage(FILE *f)
+{
+    fprintf(f, "Usage: wherry VERB [OPTION...] ARGUMENT...\n"
+               "       wherry VERB --help\n"
+               "       wherry --version\n\n"
+               "Images of Xen guests: xl save files, libxl and libxc streams, legacy streams.\n\n");
+    for (size_t i = 0; i < WH_COUNT(verbs); i++)
+        fprintf(f, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
+}
+
+int main(int argc, char **argv)
+{
+    static char name[64];
+
+    signal(SIGPIPE, SIG_IGN);           /* a reader that leaves is an error like another */
+    if (argc < 2) {
+        usage(stderr);
+        return wh_kind_exit(WH_USAGE);
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        usage(stdout);
+        return wh_cli_exit(0);
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
+        printf("wherry %s\n", wh_version());
+        return wh_cli_exit(0);
+    }
+    for (size_t i = 0; i < WH_COUNT(verbs); i++) {
+        if (strcmp(argv[1], verbs[i]->name) == 0) {
+            snprintf(name, sizeof name, "wherry %s", argv[1]);
+            argv[1] = name;
+            argp_err_exit_status = wh_kind_exit(WH_USAGE);
+            return wh_cli_exit(verbs[i]->run(argc - 1, argv + 1));
+        }
+    }
+    fprintf(stderr, "wherry: there is no verb '%s' (wherry --help lists them)\n", argv[1]);
+    return wh_kind_exit(WH_USAGE);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* JSON from outside, parsed by json-c only after a look at what parsing would cost. */
+#ifndef WH_CONFIG_JSON_H
+#define WH_CONFIG_JSON_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WH_JSON_DEPTH 32                /* libxl's own nest 5 deep */
+#define WH_JSON_MEMORY (6u << 20)       /* what the parsed form may take, estimated */
+
+/* Parse n bytes (NULs at the end are not part of the text).  NULL: *why says what is wrong with
+ * it, a constant, and *at where.  The object is the caller's to put. */
+json_object *wh_json_parse(const char *text, size_t n, const char **why, size_t *at);
+
+/* Members along a path "b_info.max_memkb"; a member that is not there or of another type gives
+ * what is said for missing.  The string is the object's. */
+uint64_t wh_json_number(json_object *o, const char *path, uint64_t missing);
+const char *wh_json_string(json_object *o, const char *path, const char *missing);
+bool wh_json_has(json_object *o, const char *object, const char *key);
+
+static inline void wh_json_drop(json_object **o)
+{
+    json_object_put(*o);
+}
+
+#define wh_auto_json __attribute__((cleanup(wh_json_drop)))
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Convert: walk the image, every rule of it checked, and let what the new container keeps pass
+ * into the output on the way.
+ *
+ *     v2 to v2    the bytes of the layers that stay are teed off the source, not rebuilt
+ *     legacy      the walk translates; its records are written as they come
+ *
+ * The output has its name only when the whole input was good. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/bytes.h"
+#include "base/own.h"
+#include "config/json.h"
+#include "flow/input.h"
+#include "wire/legacy.h"
+#include "wire/libxc.h"
+#include "wire/libxl.h"
+#include "wire/put.h"
+#include "wire/trailer.h"
+#include "wire/xl.h"
+
+#define CONVERTED_BY_MAJOR 0        /* what stock's converter writes as the source's Xen */
+#define CONVERTED_BY_MINOR 1
+
+struct convert {
+    struct wh_job job;
+    struct wh_convert how;
+    char *out_path, *guest, *config_path;
+    enum wh_container to;
+    struct wh_outfile out;
+    struct wh_sink sink;
+    char *config;                   /* from config_path */
+    size_t config_length;
+    bool wrapping;                  /* the input is a bare libxc image and the output is not */
+    bool begun;                     /* the output's headers are written */
+    int64_t shift;                  /* from an offset in the input to one in the output */
+    struct wh_index index;          /* of a legacy input's page records in the output */
+    uint32_t type;                  /* legacy: the record being written */
+    uint32_t length;
+    bool dropped;                   /* legacy: it is of a layer that the output has not */
+    uint64_t record_at;
+};
+
+/* ----------------------------------------------------------------------------- headers */
+
+static enum wh_container target(const struct convert *c, const struct wh_image *i)
+{
+    if (c->how.to != WH_SAME)
+        return c->how.to;
+    switch (i->container) {
+    case WH_FORMAT_XL:
+        return WH_XL;
+    case WH_FORMAT_LIBXC:
+        return WH_LIBXC;
+    default:
+        return WH_LIBXL;
+    }
+}
+
+static bool put_xl(struct wh_walk *w, struct convert *c)
+{
+    const struct wh_image *i = &w->image;
+
+    if (c->config)
+        return wh_put_xl(w->op, &c->sink, WH_XL_CONFIG_JSON | WH_XL_STREAM_V2, c->config,
+                         c->config_length);
+    return wh_put_xl(w->op, &c->sink, (i->xl_mandatory & WH_XL_CONFIG_JSON) | WH_XL_STREAM_V2,
+                     i->config, i->config_length);
+}
+
+/* The output begins: it is known by now what it is to be. */
+static bool begin_output(struct wh_walk *w, struct convert *c)
+{
+    c->begun = true;
+    c->to = target(c, &w->image);
+    if (c->to == WH_XL && !c->how.no_trailer) {
+        c->sink.digest = wh_digest_new();
+        if (!c->sink.digest)
+            return wh_fail_sys(&w->op->err, ENOMEM, "convert");
+    }
+    return c->to != WH_XL || put_xl(w, c);
+}
+
+/* ---------------------------------------------------------------------------- v2 to v2 */
+
+static bool enter(struct wh_walk *w, const struct wh_layer *layer)
+{
+    struct convert *c = w->arg;
+    bool first = !c->begun;
+
+    if (first && !begin_output(w, c))
+        return false;
+    if (layer->id == WH_LAYER_LIBXC && first) {
+        c->wrapping = c->to != WH_LIBXC;
+        if (c->wrapping && (!wh_put_libxl_header(w->op, &c->sink, 0) ||
+                            !wh_put_record(w->op, &c->sink, &wh_layer_libxl,
+                                           WH_LIBXL_LIBXC_CONTEXT, NULL, 0)))
+            return false;
+    }
+    if (layer->id == WH_LAYER_LIBXC)
+        c->shift = (int64_t)c->sink.at - (int64_t)w->src->at;
+    if (layer->id == WH_LAYER_LIBXC || c->to != WH_LIBXC)
+        w->src->tee = &c->sink;
+    return true;
+}
+
+static bool leave(struct wh_walk *w, const struct wh_layer *layer, bool at_end)
+{
+    struct convert *c = w->arg;
+
+    if (layer->id == WH_LAYER_LIBXL || c->to == WH_LIBXC || c->wrapping)
+        w->src->tee = NULL;
+    if (layer->id != WH_LAYER_LIBXC || !c->wrapping)
+        return true;
+    return wh_put_record(w->op, &c->sink, &wh_layer_libxl,
+                         at_end ? WH_LIBXL_END : WH_LIBXL_CHECKPOINT_END, NULL, 0);
+}
+
+/* ------------------------------------------------------------------------------ legacy */
+
+static bool start(struct wh_walk *w)
+{
+    struct convert *c = w->arg;
+
+    if (!begin_output(w, c))
+        return false;
+    if (c->to != WH_LIBXC &&
+        (!wh_put_libxl_header(w->op, &c->sink, WH_LIBXL_LEGACY) ||
+         !wh_put_record(w->op, &c->sink, &wh_layer_libxl, WH_LIBXL_LIBXC_CONTEXT, NULL, 0)))
+        return false;
+    return wh_put_libxc_headers(w->op, &c->sink, w->image.guest, CONVERTED_BY_MAJOR,
+                                CONVERTED_BY_MINOR);
+}
+
+static bool begin(struct wh_walk *w, const struct wh_layer *layer, uint32_t type, uint32_t length)
+{
+    struct convert *c = w->arg;
+
+    c->dropped = layer->id == WH_LAYER_LIBXL && c->to == WH_LIBXC;
+    c->type = layer->id == WH_LAYER_LIBXC ? type : UINT32_MAX;
+    c->length = length;
+    c->record_at = c->sink.at;
+    return c->dropped || wh_put_begin(w->op, &c->sink, type, length);
+}
+
+/* A page record comes as its head with all entries, then contents. */
+static void index_pages(struct convert *c, const uint8_t *head, size_t n)
+{
+    uint64_t first = UINT64_MAX, last = 0;
+
+    for (size_t at = 8; at < n; at += 8) {
+        uint64_t pfn = wh_page_pfn(wh_le64(head + at));
+
+        first = pfn < first ? pfn : first;
+        last = pfn > last ? pfn : last;
+    }
+    wh_index_add(&c->index, c->record_at, first, last);
+}
+
+static bool bytes(struct wh_walk *w, const void *p, size_t n)
+{
+    struct convert *c = w->arg;
+
+    if (c->type == WH_LIBXC_PAGE_DATA && !w->image.verifying)
+        index_pages(c, p, n);
+    return c->dropped || wh_sink_write(w->op, &c->sink, p, n);
+}
+
+static bool contents(struct wh_walk *w, uint64_t n)
+{
+    struct convert *c = w->arg;
+
+    w->src->tee = c->dropped ? NULL : &c->sink;
+    bool ok = wh_need_skip(w, n);
+    w->src->tee = NULL;
+    return ok;
+}
+
+static bool end(struct wh_walk *w)
+{
+    struct convert *c = w->arg;
+
+    return c->dropped || wh_put_end(w->op, &c->sink, c->length);
+}
+
+/* --------------------------------------------------------------------------- operation */
+
+static const struct wh_legacy_watch legacy = { .start = start, .begin = begin, .bytes = bytes,
+                                               .contents = contents, .end = end };
+static const struct wh_watch watch = { .enter = enter, .leave = leave,
+                                       .record = wh_check_config, .legacy = &legacy };
+
+static bool read_config(struct wh_op *op, struct convert *c)
+{
+    const char *why;
+    size_t at, got;
+
+    if (!c->config_path)
+        return true;
+    wh_auto_fd int fd = open(c->config_path, O_RDONLY | O_CLOEXEC);
+    struct wh_source s = { .fd = -1, .null_fd = -1 };
+    if (fd < 0)
+        return wh_fail_sys(&op->err, errno, "open %s", c->config_path);
+    c->config = calloc(1, WH_XL_CONFIG_MAX);
+    bool ok = (c->config || wh_fail_sys(&op->err, ENOMEM, "read %s", c->config_path)) &&
+              wh_source_open(op, &s, fd) &&
+              wh_source_read(op, &s, c->config, WH_XL_CONFIG_MAX, &got);
+    wh_source_close(&s);
+    if (!ok)
+        return false;
+    if (got == WH_XL_CONFIG_MAX)
+        return wh_fail(&op->err, WH_USAGE, "%s: longer than a configuration may be (1 MiB)",
+                       c->config_path);
+    wh_auto_json json_object *o = wh_json_parse(c->config, got, &why, &at);
+    if (!o || !json_object_is_type(o, json_type_object))
+        return wh_fail(&op->err, WH_USAGE, "%s: offset %zu: %s", c->config_path, at,
+                       o ? "not a JSON object" : why);
+    c->config_length = strlen(c->config) + 1;
+    return true;
+}
+
+static enum wh_guest named_guest(const char *name)
+{
+    return !name ? WH_NO_GUEST : strcmp(name, "pv") == 0 ? WH_PV : WH_HVM;
+}
+
+/* SOURCE_DATE_EPOCH makes the output the same at any time, as for other build tools. */
+static uint64_t now(void)
+{
+    const char *fixed = getenv("SOURCE_DATE_EPOCH");
+
+    return fixed ? strtoull(fixed, NULL, 10) : (uint64_t)time(NULL);
+}
+
+static bool put_trailer(struct wh_op *op, struct convert *c, struct wh_walk *w)
+{
+    bool plain = w->image.epochs == 0;
+    struct wh_index *x = w->image.has_legacy ? &c->index : &w->index;
+    struct wh_trailer t = { .stream = c->sink.at, .time = now(),
+                            .producer = "wherry " WH_VERSION, .index = plain && !x->off ? x : NULL };
+
+    for (size_t i = 0; i < w->index.count; i++)
+        w->index.entry[i].at += (uint64_t)c->shift;
+    wh_digest_get(c->sink.digest, t.digest);
+    return wh_trailer_write(op, &c->sink, &t);
+}
+
+static bool convert(struct wh_op *op, struct convert *c, struct wh_walk *w)
+{
+    w->want_width = c->how.width;
+    w->want_guest = named_guest(c->guest);
+    if (!wh_walk_stream(w))
+        return wh_while(&op->err, "%s", c->job.path);
+    if (c->sink.digest && !put_trailer(op, c, w))
+        return false;
+    return wh_sink_flush(op, &c->sink) && wh_outfile_commit(op, &c->out);
+}
+
+static bool run(struct wh_op *op, struct wh_job *job)
+{
+    struct convert *c = (struct convert *)job;
+    struct wh_input in;
+
+    c->out.fd = -1;
+    if (!read_config(op, c))
+        return false;
+    bool ok = wh_input_open(op, &in, job, &watch, c, 0) && wh_outfile_open(op, &c->out, c->out_path) &&
+         wh_sink_open(op, &c->sink, c->out.fd) && convert(op, c, &in.walk);
+    wh_input_close(&in);
+    wh_outfile_close(&c->out);
+    return ok;
+}
+
+static void drop(struct wh_job *job)
+{
+    struct convert *c = (struct convert *)job;
+
+    wh_digest_free(c->sink.digest);
+    wh_sink_close(&c->sink);
+    wh_index_free(&c->index);
+    free(c->out_path);
+    free(c->guest);
+    free(c->config_path);
+    free(c->config);
+}
+
+struct wh_job *wh_convert_new(const char *in, const char *out, const struct wh_convert *how)
+{
+    struct convert *c = wh_job_make(sizeof *c, in, run, drop);
+
+    if (!c)
+        return NULL;
+    c->how = *how;
+    c->out_path = strdup(out);
+    c->guest = how->guest ? strdup(how->guest) : NULL;
+    c->config_path = how->config ? strdup(how->config) : NULL;
+    wh_index_init(&c->index);
+    if (!c->out_path || (how->guest && !c->guest) || (how->config && !c->config_path)) {
+        wh_job_free(&c->job);
+        return NULL;
+    }
+    return &c->job;
+}
