@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config/json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* What json-c 0.16 allocates for a value, rounded up: an object comes with a table of 16 slots. */
@@ -103,4 +104,40 @@ bool wh_json_has(json_object *o, const char *object, const char *key)
     json_object *v = look(o, object, json_type_object);
 
     return v && json_object_object_get_ex(v, key, NULL);
+}
+
+/* Bytes of the UTF-8 sequence at p; 0: there is none. */
+static unsigned sequence(const unsigned char *p)
+{
+    unsigned n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+
+    for (unsigned i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
+        (*p == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+json_object *wh_json_text(const char *text)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    size_t room = text ? 3 * strlen(text) + 1 : 0, used = 0;
+    char *clean = text ? malloc(room) : NULL;
+    json_object *o;
+
+    if (!clean)
+        return NULL;
+    for (const unsigned char *p = (const unsigned char *)text; *p;) {
+        unsigned n = sequence(p);
+
+        memcpy(clean + used, n ? (const char *)p : replacement, n ? n : 3);
+        used += n ? n : 3;
+        p += n ? n : 1;
+    }
+    o = json_object_new_string_len(clean, (int)used);
+    free(clean);
+    return o;
 }

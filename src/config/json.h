@@ -21,6 +21,9 @@ uint64_t wh_json_number(json_object *o, const char *path, uint64_t missing);
 const char *wh_json_string(json_object *o, const char *path, const char *missing);
 bool wh_json_has(json_object *o, const char *object, const char *key);
 
+/* Text of any bytes as a JSON string: what is not UTF-8 becomes U+FFFD.  NULL gives null. */
+json_object *wh_json_text(const char *text);
+
 static inline void wh_json_drop(json_object **o)
 {
     json_object_put(*o);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/json.h"
 #include "wire/libxl.h"
 #include "wire/xl.h"
 
@@ -104,7 +105,7 @@ static json_object *number(uint64_t n)
 
 static json_object *text(const char *s)
 {
-    return s ? json_object_new_string(s) : NULL;
+    return wh_json_text(s);
 }
 
 static void add(json_object *o, const char *key, json_object *value)

@@ -62,7 +62,7 @@ static void make_json(struct verify *v, const struct wh_walk *w)
     wh_auto_json json_object *o = json_object_new_object();
     json_object *list = json_object_new_array();
 
-    json_object_object_add(o, "file", json_object_new_string(v->job.path));
+    json_object_object_add(o, "file", wh_json_text(v->job.path));
     json_object_object_add(o, "good", json_object_new_boolean(w->findings == 0));
     json_object_object_add(o, "digest",
                            json_object_new_string(wh_digest_word(wh_digest_state(w))));

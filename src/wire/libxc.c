@@ -37,13 +37,13 @@ static bool check_image(struct wh_walk *w, const struct wh_rec *r)
 
 static void apply_image(struct wh_image *i, const struct wh_rec *r)
 {
-    i->has_libxc = true;
     i->libxc_version = wh_be32(r->body + 12);
     i->phase[WH_LAYER_LIBXC] = WH_IN_STATIC;
 }
 
 static void apply_domain(struct wh_image *i, const struct wh_rec *r)
 {
+    i->has_libxc = true;
     i->guest = wh_le32(r->body) == WH_LIBXC_DOMAIN_PV ? WH_PV : WH_HVM;
     i->xen_major = wh_le32(r->body + 8);
     i->xen_minor = wh_le32(r->body + 12);

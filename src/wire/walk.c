@@ -420,9 +420,7 @@ static bool walk_rest(struct wh_walk *w)
     /* xl restore does not look behind END: a save file on a volume longer than it is whole. */
     if (w->image.container == WH_FORMAT_XL && !w->watch->finding)
         return true;
-    uint64_t left = w->src->size == WH_SOURCE_UNKNOWN ? 0 : w->src->size - w->src->at;
-    return wh_flaw(w, WH_RULE_TRAILING_DATA, w->src->at, "the end of the stream",
-                   (left ? wh_text("%" PRIu64 " more bytes", left) : wh_text("more bytes")).s);
+    return wh_flaw(w, WH_RULE_TRAILING_DATA, w->src->at, "the end of the stream", "more bytes");
 }
 
 static bool walk_container(struct wh_walk *w)

@@ -122,7 +122,8 @@ def without_xl_header(path):
     return target
 
 
-def test_a_real_save_file_is_good_for_stock_and_for_us(real):
-    assert stock.verify(without_xl_header(real), "libxl") == ""
-    result = harness.run("verify", "real", directory=real.parent)
-    assert (result.returncode, result.stdout.decode()) == (0, "real: good\n")
+if REAL:        # without such files there is nothing to test, and nothing is reported
+    def test_a_real_save_file_is_good_for_stock_and_for_us(real):
+        assert stock.verify(without_xl_header(real), "libxl") == ""
+        result = harness.run("verify", "real", directory=real.parent)
+        assert (result.returncode, result.stdout.decode()) == (0, "real: good\n")

@@ -59,8 +59,6 @@ def framed_stream(draft):
         if not draft.epochs:
             emulator(draft)
         draft.say("END")
-    if draft.container == "xl" and draft.maybe(0.1):
-        draft.say("bytes ramp:33")
 
 
 def xen(draft):
