@@ -13,7 +13,8 @@
 #include "base/own.h"
 
 #define UNDO_BUDGET_MS 10000
-#define NOTIFY_EVERY (1u << 20)
+#define NOTIFY_BYTES (1u << 20)         /* of progress before the clock is looked at */
+#define NOTIFY_NS 50000000              /* a listener is woken twenty times a second at most */
 
 enum woke { WOKE_READY, WOKE_CANCELLED, WOKE_LATE, WOKE_BROKEN };
 
@@ -135,8 +136,13 @@ void wh_progress(struct wh_op *op, uint64_t done, uint64_t total)
 
     op->total = total;
     op->done = done;
-    if (done / NOTIFY_EVERY != before / NOTIFY_EVERY)
+    if (done / NOTIFY_BYTES == before / NOTIFY_BYTES || op->notify_fd < 0)
+        return;
+    int64_t now = now_ns();
+    if (now - op->notified_ns >= NOTIFY_NS) {
+        op->notified_ns = now;
         ring(op->notify_fd);
+    }
 }
 
 bool wh_undo_push(struct wh_op *op, const char *name,

@@ -41,6 +41,7 @@ struct wh_op {
     struct wh_err undo_err;         /* the first failure while undoing it */
     int cancel_fd;                  /* eventfd; readable: cancelled */
     int notify_fd;                  /* eventfd told of steps and progress, -1: nobody listens */
+    int64_t notified_ns;            /* when it last was of progress */
     int64_t deadline_ns;            /* CLOCK_MONOTONIC, or WH_FOREVER */
     int64_t budget_ms;              /* what the step was given */
     bool shielded;                  /* undo is running: the cancel is not seen */
@@ -67,7 +68,7 @@ bool wh_wait(struct wh_op *op, int fd, short events);
 /* The same question without waiting, for loops that compute. */
 bool wh_go_on(struct wh_op *op);
 
-/* How far it is.  Cheap; tells the listener at most once a MiB of progress. */
+/* How far it is.  Cheap; tells the listener at most every 50 ms. */
 void wh_progress(struct wh_op *op, uint64_t done, uint64_t total);
 
 /* Remember how to take back what was just done to the world.  If there is no room the thing is

@@ -11,16 +11,18 @@
 #include "base/own.h"
 #include "base/sink.h"
 
-/* After a skip in a file little is read at a time: 16 KiB hold the header and all entries of a
- * full batch of 1024 pages, and the bodies behind them are skipped again. */
-#define SHORT_READ (16u << 10)
+/* After a skip in a file little is read at a time: the header and all entries of a full batch of
+ * 1024 pages, the contents behind which are skipped again.  Where nothing is skipped, as among
+ * records of nothing but holes, more and more is. */
+#define SHORT_READ (16u + 8 * 1024)
 #define PIPE_SIZE (1 << 20)
 
 bool wh_source_open(struct wh_op *op, struct wh_source *s, int fd)
 {
     struct stat st;
 
-    *s = (struct wh_source){ .fd = fd, .size = WH_SOURCE_UNKNOWN, .null_fd = -1 };
+    *s = (struct wh_source){ .fd = fd, .size = WH_SOURCE_UNKNOWN, .null_fd = -1,
+                             .ahead = SHORT_READ };
     if (fstat(fd, &st) < 0)
         return wh_fail_sys(&op->err, errno, "look at the input");
     if (S_ISDIR(st.st_mode))
@@ -89,10 +91,11 @@ static bool fill(struct wh_op *op, struct wh_source *s, size_t want)
     }
     while (s->tail - s->head < want) {
         size_t need = want - (s->tail - s->head), room = WH_SOURCE_WINDOW - s->tail, n = 0;
-        size_t most = s->seekable && need < SHORT_READ ? SHORT_READ : room;
+        size_t most = !s->seekable ? room : need > s->ahead ? need : s->ahead;
 
         if (!read_once(op, s, most < room ? most : room, &n))
             return false;
+        s->ahead = 2 * s->ahead < WH_SOURCE_WINDOW ? 2 * s->ahead : WH_SOURCE_WINDOW;
         if (n == 0)
             break;
         s->tail += n;
@@ -135,8 +138,9 @@ static bool jump(struct wh_op *op, struct wh_source *s, uint64_t n, uint64_t *go
 
     *gone = n < left ? n : left;
     s->at += *gone;
+    s->ahead = SHORT_READ;
     wh_progress(op, s->at, s->size);
-    return wh_go_on(op);
+    return true;
 }
 
 static bool drain(struct wh_op *op, struct wh_source *s, uint64_t n, uint64_t *gone)

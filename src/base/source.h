@@ -29,6 +29,7 @@ struct wh_source {
     uint64_t size;              /* of the stream, or WH_SOURCE_UNKNOWN */
     uint8_t *window;
     size_t head, tail;          /* window[head..tail) is buffered */
+    size_t ahead;               /* how much to read at a time from a file */
     struct wh_digest *digest;   /* shown all that is consumed, if set */
     struct wh_sink *tee;        /* given all that is consumed, if set */
     int null_fd;                /* where a pipe's skipped bytes go */

@@ -18,6 +18,7 @@ struct chunk {
 
 /* A whole part is 256 KiB of slots: 4 TiB of guest. */
 struct wh_sparse_part {
+    unsigned end;                           /* slots from here on have never been touched */
     struct chunk *chunk[PART];
 };
 
@@ -32,7 +33,7 @@ void wh_sparse_init(struct wh_sparse *s, size_t limit)
 void wh_sparse_free(struct wh_sparse *s)
 {
     for (unsigned t = 0; s->top && t < TOP; t++) {
-        for (unsigned m = 0; s->top[t] && m < PART; m++) {
+        for (unsigned m = 0; s->top[t] && m < s->top[t]->end; m++) {
             if (s->top[t]->chunk[m] != FULL)
                 free(s->top[t]->chunk[m]);
         }
@@ -78,7 +79,11 @@ static struct chunk **slot(struct wh_sparse *s, uint64_t n)
     part = &s->top[c >> PART_BITS];
     if (!*part)
         *part = claim(s, sizeof **part);
-    return *part ? &(*part)->chunk[c & (PART - 1)] : NULL;
+    if (!*part)
+        return NULL;
+    if ((*part)->end <= (c & (PART - 1)))
+        (*part)->end = (unsigned)(c & (PART - 1)) + 1;
+    return &(*part)->chunk[c & (PART - 1)];
 }
 
 bool wh_sparse_set(struct wh_sparse *s, uint64_t n)
@@ -108,6 +113,52 @@ bool wh_sparse_set(struct wh_sparse *s, uint64_t n)
         *at = FULL;
     }
     return false;
+}
+
+/* A part of a run that lies within one chunk. */
+static void set_in_chunk(struct wh_sparse *s, struct chunk **at, uint64_t first, uint64_t end)
+{
+    struct chunk *c = *at;
+    uint32_t before;
+
+    if (c == FULL)
+        return;
+    if (!c && end - first == CHUNK) {
+        *at = FULL;
+        s->count += CHUNK;
+        return;
+    }
+    if (!c)
+        c = *at = claim(s, sizeof *c);
+    if (!c)
+        return;
+    before = c->count;
+    for (uint64_t n = first, m; n < end; n += m) {
+        uint64_t *word = &c->word[(n & (CHUNK - 1)) / 64], mask;
+
+        m = 64 - (n & 63) < end - n ? 64 - (n & 63) : end - n;
+        mask = (m == 64 ? UINT64_MAX : (UINT64_C(1) << m) - 1) << (n & 63);
+        c->count += (uint32_t)__builtin_popcountll(mask & ~*word);
+        *word |= mask;
+    }
+    s->count += c->count - before;
+    if (c->count == CHUNK) {
+        free(c);
+        s->used -= sizeof *c;
+        *at = FULL;
+    }
+}
+
+void wh_sparse_set_run(struct wh_sparse *s, uint64_t first, uint64_t end)
+{
+    for (uint64_t n = first, to; n < end; n = to) {
+        struct chunk **at = slot(s, n);
+
+        to = (n | (CHUNK - 1)) + 1 < end ? (n | (CHUNK - 1)) + 1 : end;
+        if (!at)
+            return;
+        set_in_chunk(s, at, n, to);
+    }
 }
 
 void wh_sparse_clear(struct wh_sparse *s, uint64_t n)

@@ -53,9 +53,12 @@ void wh_report_record(struct wh_report *r, const struct wh_rec *rec)
 
 void wh_report_entries(struct wh_report *r, const uint64_t *entry, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        r->by_type[wh_page_type(entry[i])]++;
-        wh_sparse_set(&r->pages.seen, wh_page_pfn(entry[i]));
+    /* Runs of one type and of pfns that follow each other, which is what streams are made of. */
+    for (size_t i = 0, k; i < n; i = k) {
+        for (k = i + 1; k < n && entry[k] == entry[k - 1] + 1; k++)
+            ;
+        r->by_type[wh_page_type(entry[i])] += k - i;
+        wh_sparse_set_run(&r->pages.seen, wh_page_pfn(entry[i]), wh_page_pfn(entry[k - 1]) + 1);
     }
 }
 

@@ -25,6 +25,7 @@ const char *wh_page_type_name(unsigned type)
 struct batch {
     uint64_t count, data;       /* entries; of them with contents */
     uint64_t first, last;       /* least and greatest pfn */
+    uint64_t limit;             /* pfns are below it */
     bool bad_type, bad_bits, bad_pfn;       /* told of already, once a record */
     bool progressive;           /* too many entries to be held until the record is whole */
 };
@@ -44,47 +45,83 @@ const char *wh_page_type_wrong(const struct wh_image *i, unsigned type)
 
 static bool check_type(struct wh_walk *w, struct batch *b, uint64_t entry, uint64_t at)
 {
-    unsigned type = wh_page_type(entry);
-    const char *want = wh_page_type_wrong(&w->image, type);
+    const char *want = wh_page_type_wrong(&w->image, wh_page_type(entry));
 
     if (!want || b->bad_type)
         return true;
     b->bad_type = true;
-    return wh_flaw(w, WH_RULE_PAGE_TYPE, at, want, wh_text("%#x", type).s);
+    return wh_flaw(w, WH_RULE_PAGE_TYPE, at, want, wh_text("%#x", wh_page_type(entry)).s);
 }
 
 static bool check_pfn(struct wh_walk *w, struct batch *b, uint64_t entry, uint64_t at)
 {
     uint64_t pfn = wh_page_pfn(entry);
-    bool pv = w->image.guest == WH_PV && w->image.has_frames;
-    uint64_t end = pv ? w->image.frames_end + 1 : WH_PFN_LIMIT;
 
-    if (pfn < b->first)
-        b->first = pfn;
-    if (pfn > b->last)
-        b->last = pfn;
-    if (pfn < end || b->bad_pfn)
+    if (pfn < b->limit || b->bad_pfn)
         return true;
     b->bad_pfn = true;
     return wh_flaw(w, WH_RULE_PFN_RANGE, at,
-                   wh_text("a pfn below %#llx", (unsigned long long)end).s,
+                   wh_text("a pfn below %#llx", (unsigned long long)b->limit).s,
                    wh_text("%#llx", (unsigned long long)pfn).s);
 }
 
-static bool check_entry(struct wh_walk *w, struct batch *b, uint64_t entry, uint64_t at)
+static bool check_bits(struct wh_walk *w, struct batch *b, uint64_t entry, uint64_t at)
 {
-    if ((entry >> 52 & 0xff) != 0 && !b->bad_bits) {
-        b->bad_bits = true;
-        if (!wh_flaw(w, WH_RULE_RESERVED, at, "bits 59 to 52 of an entry to be zero",
-                     wh_text("%#llx", (unsigned long long)entry).s))
+    if ((entry >> 52 & 0xff) == 0 || b->bad_bits)
+        return true;
+    b->bad_bits = true;
+    return wh_flaw(w, WH_RULE_RESERVED, at, "bits 59 to 52 of an entry to be zero",
+                   wh_text("%#llx", (unsigned long long)entry).s);
+}
+
+static void keep_data(struct wh_walk *w, struct batch *b, const uint64_t *entry, size_t n)
+{
+    for (size_t k = 0; w->watch->pages && k < n && b->data + k < WH_ENTRIES_MAX; k++)
+        w->data[b->data + k] = entry[k];
+    b->data += n;
+}
+
+/* Entries mostly come in runs, of one type and of pfns that follow each other: what holds for the
+ * ends of a run holds for all of it. */
+static bool check_run(struct wh_walk *w, struct batch *b, const uint64_t *entry, size_t n,
+                      uint64_t at)
+{
+    uint64_t first = wh_page_pfn(entry[0]), last = wh_page_pfn(entry[n - 1]);
+
+    if (first < b->first)
+        b->first = first;
+    if (last > b->last)
+        b->last = last;
+    if (!check_bits(w, b, entry[0], at) || !check_type(w, b, entry[0], at))
+        return false;
+    if (last >= b->limit) {
+        uint64_t wrong = first < b->limit ? b->limit - first : 0;   /* the first of the run */
+
+        if (!check_pfn(w, b, entry[wrong], at + 8 * wrong))
             return false;
     }
-    if (!check_type(w, b, entry, at) || !check_pfn(w, b, entry, at))
-        return false;
-    if (wh_page_has_data(entry)) {
-        if (b->data < WH_ENTRIES_MAX)
-            w->data[b->data] = entry;
-        b->data++;
+    if (wh_page_has_data(entry[0]))
+        keep_data(w, b, entry, n);
+    return true;
+}
+
+/* A pfn that overflows into the reserved bits ends a run, so that the bits are looked at. */
+static size_t run_length(const uint64_t *entry, size_t n)
+{
+    size_t k = 1;
+
+    while (k < n && entry[k] == entry[k - 1] + 1 && (entry[k] & WH_PFN_MASK) != 0)
+        k++;
+    return k;
+}
+
+static bool check_entries(struct wh_walk *w, struct batch *b, const uint64_t *entry, size_t n,
+                          uint64_t at)
+{
+    for (size_t k = 0, m; k < n; k += m) {
+        m = run_length(entry + k, n - k);
+        if (!check_run(w, b, entry + k, m, at + 8 * k))
+            return false;
     }
     return true;
 }
@@ -118,11 +155,10 @@ static bool read_some_entries(struct wh_walk *w, const struct wh_rec *r, struct 
         m = n - k < most ? n - k : most;
         if (!wh_need(w, 8 * m, &p))
             return false;
-        for (size_t j = 0; j < m; j++) {
+        for (size_t j = 0; j < m; j++)
             w->entry[k + j] = wh_le64(p + 8 * j);
-            if (!check_entry(w, b, w->entry[k + j], r->body_at + 8 + 8 * (done + k + j)))
-                return false;
-        }
+        if (!check_entries(w, b, w->entry + k, m, r->body_at + 8 + 8 * (done + k)))
+            return false;
     }
     return !b->progressive || deliver(w, r, n);
 }
@@ -164,7 +200,9 @@ static bool read_head(struct wh_walk *w, const struct wh_rec *r, struct batch *b
 
 bool wh_pages_bulk(struct wh_walk *w, const struct wh_rec *r)
 {
-    struct batch b = { .first = UINT64_MAX };
+    bool laid_out = w->image.guest == WH_PV && w->image.has_frames;
+    struct batch b = { .first = UINT64_MAX,
+                       .limit = laid_out ? w->image.frames_end + 1 : WH_PFN_LIMIT };
     uint64_t rest;
 
     if (!read_head(w, r, &b))

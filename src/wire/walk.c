@@ -253,11 +253,11 @@ static void jump_ahead(struct wh_walk *w, const struct wh_layer *layer, unsigned
 static bool check_phase(struct wh_walk *w, const struct wh_rec *r, bool *flawed)
 {
     unsigned id = r->layer->id, phase = w->image.phase[id], in = r->row->in;
-    struct wh_text want = phase_names(r->layer, in), got = phase_names(r->layer, phase);
 
     *flawed = !(in & (phase | w->image.forgiven[id]));
     if (!*flawed)
         return true;
+    struct wh_text want = phase_names(r->layer, in), got = phase_names(r->layer, phase);
     if ((r->row->flags & WH_MARK) && r->row->type != 0)
         return wh_flaw_fatal(w, WH_RULE_ORDER, r->at, want.s, got.s);
     if (!wh_flaw(w, WH_RULE_ORDER, r->at, want.s, got.s))
