@@ -40,6 +40,14 @@ WH_BYTES_STORE(wh_put_be64, uint64_t, htobe64)
 #undef WH_BYTES_LOAD
 #undef WH_BYTES_STORE
 
+/* n little-endian words as the host's. */
+static inline void wh_le64_array(uint64_t *to, const void *from, size_t n)
+{
+    memcpy(to, from, n * sizeof *to);
+    for (size_t i = 0; __BYTE_ORDER == __BIG_ENDIAN && i < n; i++)
+        to[i] = le64toh(to[i]);
+}
+
 /* The unsigned integer of 1, 2, 4 or 8 bytes at p. */
 static inline uint64_t wh_uint(const uint8_t *p, unsigned size, int big)
 {

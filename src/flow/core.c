@@ -127,20 +127,21 @@ void wh_core_pv_context(struct wh_core *c, uint32_t vcpu, const uint8_t *p)
 
 static bool put_notes(struct wh_op *op, struct wh_core *c, uint64_t at, uint64_t *size)
 {
-    struct {
-        Elf64_Nhdr head;
-        char name[8];
-        struct elf_prstatus status;
-    } note;
+    /* Laid out by hand: as a struct the notes would be padded to eight bytes, which readers of
+     * four-byte aligned notes do not expect. */
+    enum { NAME = 8, NOTE = sizeof(Elf64_Nhdr) + NAME + sizeof(struct elf_prstatus) };
+    const Elf64_Nhdr head = { 5, sizeof(struct elf_prstatus), NT_PRSTATUS };
+    uint8_t note[NOTE];
 
     *size = 0;
-    for (unsigned v = 0; v < c->vcpus; v++, *size += sizeof note) {
-        memset(&note, 0, sizeof note);
-        note.head = (Elf64_Nhdr){ 5, sizeof note.status, NT_PRSTATUS };
-        memcpy(note.name, "CORE", 5);
-        note.status.pr_pid = (pid_t)(v + 1);
-        memcpy(&note.status.pr_reg, c->regs[v], sizeof c->regs[v]);
-        if (!put(op, c, at + *size, &note, sizeof note))
+    for (unsigned v = 0; v < c->vcpus; v++, *size += NOTE) {
+        struct elf_prstatus status = { .pr_pid = (pid_t)(v + 1) };
+
+        memcpy(&status.pr_reg, c->regs[v], sizeof c->regs[v]);
+        memcpy(note, &head, sizeof head);
+        memcpy(note + sizeof head, "CORE\0\0\0", NAME);
+        memcpy(note + sizeof head + NAME, &status, sizeof status);
+        if (!put(op, c, at + *size, note, NOTE))
             return false;
     }
     return true;

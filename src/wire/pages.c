@@ -155,8 +155,7 @@ static bool read_some_entries(struct wh_walk *w, const struct wh_rec *r, struct 
         m = n - k < most ? n - k : most;
         if (!wh_need(w, 8 * m, &p))
             return false;
-        for (size_t j = 0; j < m; j++)
-            w->entry[k + j] = wh_le64(p + 8 * j);
+        wh_le64_array(w->entry + k, p, m);
         if (!check_entries(w, b, w->entry + k, m, r->body_at + 8 + 8 * (done + k)))
             return false;
     }

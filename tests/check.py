@@ -1,0 +1,125 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""All tests but the lab's: builds with gcc, clang and the sanitizers, two jobs at a time, and
+closes with "N passed, N failed".  What a failing step printed is shown, and kept in build-*/ or
+build/check-*.log."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+SANITIZE = ["-Dwerror=true", "-Db_lundef=false"]
+ENV = dict(os.environ, ASAN_OPTIONS="abort_on_error=0:exitcode=99", UBSAN_OPTIONS="halt_on_error=1",
+           TSAN_OPTIONS="exitcode=99")
+
+
+class Step:
+    """A name, commands to run in a row, and how the last one's outcome is counted."""
+
+    def __init__(self, name, *commands, env=None, count=None):
+        self.name, self.commands, self.env, self.count = name, commands, env or {}, count
+        self.passed = self.failed = 0
+        self.output = ""
+        self.seconds = 0.0
+
+    def run(self):
+        begun = time.monotonic()
+        code = 0
+        for command in self.commands:
+            result = subprocess.run(command, cwd=ROOT, env=ENV | self.env, text=True, check=False,
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                    stderr=subprocess.STDOUT, errors="replace")
+            self.output += result.stdout
+            code = result.returncode
+            if code:
+                break
+        self.passed, self.failed = self.count(self.output) if self.count else (1, 0)
+        if code and not self.failed:
+            self.passed, self.failed = 0, 1
+        self.seconds = time.monotonic() - begun
+        return self
+
+
+def pytest_count(output):
+    """A skipped test was not passed: nothing here may be skipped."""
+    counts = dict((word, int(n)) for n, word in
+                  re.findall(r"(\d+) (passed|failed|errors?|skipped)", output.splitlines()[-1]))
+    bad = sum(n for word, n in counts.items() if word != "passed")
+    return counts.get("passed", 0), bad
+
+
+def meson_count(build):
+    def count(_output):
+        log = ROOT / build / "meson-logs" / "testlog.json"
+        results = [json.loads(line)["result"] for line in log.read_text().splitlines()]
+        passed = sum(result == "OK" for result in results)
+        return passed, len(results) - passed
+    return count
+
+
+def build(directory, *options, env=None):
+    setup = ["meson", "setup", directory, *options]
+    if (ROOT / directory / "build.ninja").exists():
+        setup = ["true"]
+    return Step(f"build {directory}", setup, ["ninja", "-C", directory], env=env)
+
+
+def programs(directory, *suites):
+    chosen = [part for suite in suites for part in ("--suite", suite)]
+    return Step(f"programs in {directory}",
+                ["meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs", *chosen],
+                count=meson_count(directory))
+
+
+def pytest(what, directory):
+    return Step(f"{what} with {directory}", [*PYTEST, what], count=pytest_count,
+                env={"WHERRY": str(ROOT / directory / "wherry"),
+                     "CUTS": str(ROOT / directory / "tests" / "wire" / "cuts")})
+
+
+# Each chain runs in order; chains run side by side.
+CHAINS = [
+    [programs("build"), pytest("tests/wire", "build"), pytest("tests/interop", "build")],
+    [build("build-asan", "-Db_sanitize=address,undefined", *SANITIZE),
+     programs("build-asan", "unit", "fuzz"), pytest("tests/wire/test_golden.py", "build-asan")],
+    [build("build-tsan", "-Db_sanitize=thread", *SANITIZE), programs("build-tsan", "unit"),
+     build("build-clang", "-Dwerror=true", env={"CC": "clang"}), pytest("tests/cli", "build"),
+     pytest("tests/style", "build")],
+]
+
+
+def run_chain(chain):
+    done = []
+    for step in chain:
+        done.append(step.run())
+        print(f"{step.name}: {step.passed} passed, {step.failed} failed, {step.seconds:.0f} s",
+              flush=True)
+        if step.failed:
+            print(step.output, flush=True)
+            if step.name.startswith("build"):
+                break
+    return done
+
+
+def main():
+    begun = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        steps = [step for done in pool.map(run_chain, CHAINS) for step in done]
+    passed, failed = sum(s.passed for s in steps), sum(s.failed for s in steps)
+    expected = sum(len(chain) for chain in CHAINS)
+    if len(steps) < expected:
+        failed += expected - len(steps)
+    print(f"{time.monotonic() - begun:.0f} s")
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(failed > 0 or passed == 0)
+
+
+if __name__ == "__main__":
+    main()
