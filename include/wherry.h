@@ -167,7 +167,8 @@ struct wh_convert {
 };
 
 /* Write the image in at out, which appears by rename, mode 0600, when it is whole and on disk.
- * The input is checked on the way; a bad one gives WH_STREAM and no output.  how is copied. */
+ * The input is checked on the way; a bad one gives WH_STREAM and no output.  Afterwards
+ * wh_job_json says what was written.  how is copied. */
 WH_API struct wh_job *wh_convert_new(const char *in, const char *out,
                                      const struct wh_convert *how);
 

@@ -3,17 +3,20 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "config/json.h"
 
 enum { OPT_TO = 't', OPT_NO_TRAILER = 0x100 };
 
 struct args {
     struct wh_convert how;
+    bool json;
     const char *file[2];
 };
 
 static const struct argp_option options[] = {
     { "config", 'c', "FILE", 0, "The JSON configuration for an xl container that has none", 0 },
     { "guest", 'g', "pv|hvm", 0, "A legacy image's guest (default: found out)", 0 },
+    { "json", 'j', NULL, 0, "Say what was written as a JSON object (on stderr if OUT is -)", 0 },
     { "no-trailer", OPT_NO_TRAILER, NULL, 0, "Leave Wherry's trailer out of an xl container", 0 },
     { "to", OPT_TO, "xl|libxl|libxc", 0, "The container (default: the input's)", 0 },
     { "width", 'w', "32|64", 0, "The word of a legacy image's writer (default: found out)", 0 },
@@ -46,6 +49,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "a guest is pv or hvm, not '%s'", arg);
         a->how.guest = arg;
         return 0;
+    case 'j':
+        a->json = true;
+        return 0;
     case OPT_NO_TRAILER:
         a->how.no_trailer = true;
         return 0;
@@ -72,6 +78,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
+/* What a person would not expect is said in any case. */
+static void tell(const struct args *a, const char *result)
+{
+    const char *why;
+    size_t at;
+    wh_auto_json json_object *o = wh_json_parse(result, strlen(result), &why, &at);
+
+    if (a->json)
+        fprintf(strcmp(a->file[1], "-") == 0 ? stderr : stdout, "%s\n", result);
+    else if (json_object_get_boolean(json_object_object_get(o, "emulator_left_out")))
+        fputs("wherry: a libxc image has no place for the emulator's state: it was left out\n",
+              stderr);
+}
+
 static int run(int argc, char **argv)
 {
     static const struct argp argp = {
@@ -89,6 +109,8 @@ static int run(int argc, char **argv)
         return wh_cli_fail(WH_SYSTEM, "out of memory");
     enum wh_kind kind = wh_cli_run(j);
     int code = kind == WH_OK ? 0 : wh_cli_fail(kind, wh_job_error(j));
+    if (kind == WH_OK)
+        tell(&a, wh_job_json(j));
     wh_job_free(j);
     return code;
 }

@@ -250,6 +250,22 @@ static bool put_trailer(struct wh_op *op, struct convert *c, struct wh_walk *w)
     return wh_trailer_write(op, &c->sink, &t);
 }
 
+static void make_json(struct convert *c, const struct wh_walk *w)
+{
+    static const char *const name[] = { NULL, "xl", "libxl", "libxc" };
+    bool lost = c->to == WH_LIBXC && w->image.emulator_bytes > 0;
+    wh_auto_json json_object *o = json_object_new_object();
+
+    json_object_object_add(o, "in", wh_json_text(c->job.path));
+    json_object_object_add(o, "out", wh_json_text(c->out_path));
+    json_object_object_add(o, "container", json_object_new_string(name[c->to]));
+    json_object_object_add(o, "size", json_object_new_uint64(c->sink.at));
+    json_object_object_add(o, "trailer", json_object_new_boolean(c->sink.digest != NULL));
+    json_object_object_add(o, "emulator_left_out", json_object_new_boolean(lost));
+    c->job.json = strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+                                                               JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
 static bool convert(struct wh_op *op, struct convert *c, struct wh_walk *w)
 {
     w->want_width = c->how.width;
@@ -258,7 +274,10 @@ static bool convert(struct wh_op *op, struct convert *c, struct wh_walk *w)
         return wh_while(&op->err, "%s", c->job.path);
     if (c->sink.digest && !put_trailer(op, c, w))
         return false;
-    return wh_sink_flush(op, &c->sink) && wh_outfile_commit(op, &c->out);
+    if (!wh_sink_flush(op, &c->sink) || !wh_outfile_commit(op, &c->out))
+        return false;
+    make_json(c, w);
+    return true;
 }
 
 static bool run(struct wh_op *op, struct wh_job *job)
