@@ -41,7 +41,7 @@ static bool record(struct wh_walk *w, const struct wh_rec *r)
         s->told(s->told_arg, r);
     if (wh_is_config(r) && (w->image.xl_mandatory & WH_XL_CONFIG_JSON))
         s->report.config = wh_json_parse(w->image.config, w->image.config_length, &why, &at);
-    return wh_check_config(w, r);
+    return s->report.config || wh_check_config(w, r);
 }
 
 static bool entries(struct wh_walk *w, const struct wh_rec *r, const uint64_t *entry, size_t n)

@@ -8,16 +8,18 @@
 #include "wire/libxl.h"
 #include "wire/xl.h"
 
-/* All of a report's sets together stay below this, whatever a stream says. */
-#define SET_BYTES (2u << 20)
+/* What a report's sets may take, whatever a stream says: enough for 100 GiB of which no 128 MiB
+ * are all there. */
+#define SEEN_BYTES (4u << 20)
+#define MAP_BYTES (1u << 20)
 
 void wh_report_init(struct wh_report *r)
 {
     *r = (struct wh_report){ .mapped = false };
-    wh_sparse_init(&r->pages.seen, SET_BYTES);
-    wh_sparse_init(&r->pages.contents, SET_BYTES);
-    wh_sparse_init(&r->pages.zero, SET_BYTES);
-    wh_sparse_init(&r->pages.table, SET_BYTES);
+    wh_sparse_init(&r->pages.seen, SEEN_BYTES);
+    wh_sparse_init(&r->pages.contents, MAP_BYTES);
+    wh_sparse_init(&r->pages.zero, MAP_BYTES);
+    wh_sparse_init(&r->pages.table, MAP_BYTES);
 }
 
 void wh_report_free(struct wh_report *r)

@@ -158,6 +158,7 @@ static bool page_batch(struct wh_walk *w, struct wh_legacy *g, struct wh_rec *r,
                                          8 + 8 * kept, contents))
         return false;
     w->image.page_records++;
+    wh_count_round(&w->image, wh_page_pfn(w->entry[0]), wh_page_pfn(w->entry[kept - 1]));
     w->image.page_entries += kept;
     w->image.page_data += contents / WH_PAGE_SIZE;
     return !w->watch->entries || w->watch->entries(w, r, w->entry, kept);

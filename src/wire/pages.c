@@ -126,8 +126,7 @@ static bool check_entries(struct wh_walk *w, struct batch *b, const uint64_t *en
     return true;
 }
 
-/* Pre-copy rounds are seen by pfns that start again from below. */
-static void count_round(struct wh_image *i, uint64_t first_pfn, uint64_t last_pfn)
+void wh_count_round(struct wh_image *i, uint64_t first_pfn, uint64_t last_pfn)
 {
     if (!i->page_seen || first_pfn < i->round_last_pfn)
         i->rounds++;
@@ -139,7 +138,7 @@ static bool deliver(struct wh_walk *w, const struct wh_rec *r, size_t n)
 {
     struct wh_image *i = &w->image;
 
-    count_round(i, wh_page_pfn(w->entry[0]), wh_page_pfn(w->entry[n - 1]));
+    wh_count_round(i, wh_page_pfn(w->entry[0]), wh_page_pfn(w->entry[n - 1]));
     i->page_entries += n;
     return !w->watch->entries || w->watch->entries(w, r, w->entry, n);
 }

@@ -18,7 +18,8 @@
 
 #define WH_REC_HEADER 8                     /* type and length */
 #define WH_REC_OPTIONAL UINT32_C(0x80000000)
-#define WH_WHOLE_MAX (8u << 20)             /* the longest body that is held in memory */
+#define WH_WHOLE_MAX (4u << 20)             /* the longest body that is held in memory: an HVM
+                                               context of 300 vCPUs with the largest state */
 #define WH_PAGE_SIZE 4096
 
 enum wh_guest { WH_NO_GUEST = 0, WH_PV = 1, WH_HVM = 2, WH_ANY_GUEST = 3 };

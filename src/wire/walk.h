@@ -154,6 +154,9 @@ const char *wh_page_type_name(unsigned type);
 /* What a page of this guest should be instead of that type; NULL: nothing is wrong with it. */
 const char *wh_page_type_wrong(const struct wh_image *i, unsigned type);
 
+/* Pre-copy rounds are seen by pfns that start again from below: count a batch in. */
+void wh_count_round(struct wh_image *i, uint64_t first_pfn, uint64_t last_pfn);
+
 /* The contents of the n entries in w->data, which come next in the stream, to .pages. */
 bool wh_show_contents(struct wh_walk *w, uint64_t n);
 
