@@ -15,13 +15,13 @@ static bool entries(struct wh_walk *w, const struct wh_rec *r, const uint64_t *e
     uint64_t contents = w->contents_at;
 
     (void)r;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && !w->image.verifying; i++) {
         bool data = wh_page_has_data(entry[i]);
 
         if (wh_page_pfn(entry[i]) == p->pfn) {
             p->mentions++;
             p->type = wh_page_type(entry[i]);
-            if (data && !w->image.verifying) {
+            if (data) {
                 p->versions++;
                 p->has_contents = true;
                 p->at = contents;

@@ -145,24 +145,31 @@ static bool p2m_frames(struct wh_walk *w, struct wh_legacy *g)
     const struct wh_legacy_watch *to = w->watch->legacy;
     uint64_t count = (g->pages - 1) / (WH_PAGE_SIZE / w->image.width) + 1;
     uint8_t head[8], wide[8];
+    bool told = false;
     const uint8_t *p;
 
     w->place = "p2m frames";
-    if (!to)
-        return wh_need_skip(w, count * g->word);
     wh_put_le32(head, 0);
     wh_put_le32(head + 4, (uint32_t)(g->pages - 1));
-    if (!to->begin(w, &wh_layer_libxc, WH_LIBXC_P2M_FRAMES, (uint32_t)(8 + 8 * count)) ||
-        !to->bytes(w, head, sizeof head))
+    if (to && (!to->begin(w, &wh_layer_libxc, WH_LIBXC_P2M_FRAMES, (uint32_t)(8 + 8 * count)) ||
+               !to->bytes(w, head, sizeof head)))
         return false;
     for (uint64_t k = 0; k < count; k++) {
         if (!wh_need(w, g->word, &p))
             return false;
-        wh_put_le64(wide, wh_legacy_word(g, p));
-        if (!to->bytes(w, wide, sizeof wide))
+        uint64_t pfn = wh_legacy_word(g, p);
+        if (pfn >= g->pages && !told) {
+            told = true;
+            if (!wh_flaw(w, WH_RULE_PFN_RANGE, w->src->at - g->word,
+                         wh_text("a pfn below %#llx", (unsigned long long)g->pages).s,
+                         wh_text("%#llx", (unsigned long long)pfn).s))
+                return false;
+        }
+        wh_put_le64(wide, pfn);
+        if (to && !to->bytes(w, wide, sizeof wide))
             return false;
     }
-    return to->end(w);
+    return !to || to->end(w);
 }
 
 bool wh_legacy_head(struct wh_walk *w, struct wh_legacy *g)

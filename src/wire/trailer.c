@@ -285,7 +285,8 @@ bool wh_trailer_write(struct wh_op *op, struct wh_sink *k, const struct wh_trail
 
 /* ------------------------------------------------------------------------------- load */
 
-static bool parse_index(struct wh_index *x, const uint8_t *p, uint32_t n)
+/* Runs follow each other in the stream's bytes. */
+static bool parse_index(struct wh_index *x, const uint8_t *p, uint32_t n, uint64_t stream)
 {
     uint64_t count = n / WH_INDEX_ENTRY_BYTES;
 
@@ -298,13 +299,15 @@ static bool parse_index(struct wh_index *x, const uint8_t *p, uint32_t n)
 
         x->entry[k] = (struct wh_index_entry){ wh_le64(e), wh_le64(e + 8), wh_le64(e + 16),
                                                wh_le64(e + 24) };
+        if (x->entry[k].at >= stream || (k > 0 && x->entry[k].at <= x->entry[k - 1].at))
+            return false;
     }
     return true;
 }
 
 /* The records of a trailer whose digest was right: who made it knew the format, so what does not
  * fit is simply not used. */
-static bool find_index(struct wh_index *x, const uint8_t *p, size_t n)
+static bool find_index(struct wh_index *x, const uint8_t *p, size_t n, uint64_t stream)
 {
     for (size_t at = WH_TRAILER_HEADER; n - at >= WH_REC_HEADER;) {
         uint32_t type = wh_le32(p + at), length = wh_le32(p + at + 4);
@@ -313,7 +316,7 @@ static bool find_index(struct wh_index *x, const uint8_t *p, size_t n)
         if (whole > n - at)
             return false;
         if (type == WH_TRAILER_PAGE_INDEX && length % WH_INDEX_ENTRY_BYTES == 0)
-            return parse_index(x, p + at + WH_REC_HEADER, length);
+            return parse_index(x, p + at + WH_REC_HEADER, length, stream);
         at += whole;
     }
     return false;
@@ -348,6 +351,6 @@ bool wh_trailer_load_index(struct wh_op *op, struct wh_source *s, struct wh_inde
     wh_digest_of(p, n, digest);
     if (got == n && memcmp(p, begin_magic, 8) == 0 &&
         memcmp(digest, end + WH_REC_HEADER + 8, sizeof digest) == 0)
-        *found = find_index(index, p, n);
+        *found = find_index(index, p, n, s->size - length);
     return true;
 }
