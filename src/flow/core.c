@@ -13,7 +13,7 @@
 #include "wire/libxc.h"
 #include "wire/record.h"
 
-#define SET_BYTES (32u << 20)
+#define SET_BYTES (5u << 20)            /* each of two: 150 GiB of which no 128 MiB are all there */
 #define PFN_MAX (UINT64_C(1) << 50)     /* so that file offsets stay positive */
 
 bool wh_core_init(struct wh_op *op, struct wh_core *c, int fd)
