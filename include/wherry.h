@@ -17,7 +17,7 @@
  *     wh_job_free(j);
  *
  * A job that fails has changed nothing: files it was to make appear under their names only when
- * they are whole and on disk.
+ * they are whole and on disk.  (Where only bringing the folder to disk failed, the text says so.)
  *
  * Threads: a job belongs to one thread at a time, but for wh_job_cancel, wh_job_state and
  * wh_job_fd, which any thread may call while it runs.  Different jobs share nothing. */
@@ -88,7 +88,8 @@ WH_API enum wh_state wh_job_state(struct wh_job *j, struct wh_progress *progress
  * it was past the point of no return.  Does not wait; may be called in a signal handler. */
 WH_API void wh_job_cancel(struct wh_job *j);
 
-/* Wait for a started job's end.  Returns wh_job_result(j). */
+/* Wait for a started job's end; of one that was not started it waits for nothing.  Returns
+ * wh_job_result(j). */
 WH_API enum wh_kind wh_job_wait(struct wh_job *j);
 
 /* After the end: WH_OK or what kind of failure, and one line of text ("" for WH_OK) that says
@@ -129,7 +130,8 @@ enum wh_flags {
 
 /* Check every rule of the format.  Any container: an xl save file, a bare libxl or libxc stream,
  * a legacy (before Xen 4.6) stream.  "-" is standard input.  flags: WH_DIGEST, WH_PEDANTIC.
- * Ends with WH_STREAM if a rule is broken.  NULL: out of memory. */
+ * Ends with WH_STREAM if a rule is broken.  NULL, here and below: no memory, or no descriptor
+ * to be had. */
 WH_API struct wh_job *wh_verify_new(const char *path, unsigned flags);
 
 /* After a verification: how many findings, and one of them.  At most 1000 are kept of an image;
@@ -138,14 +140,13 @@ WH_API struct wh_job *wh_verify_new(const char *path, unsigned flags);
 WH_API uint64_t wh_findings(const struct wh_job *j);
 WH_API bool wh_finding_get(const struct wh_job *j, size_t i, struct wh_finding *finding);
 
-/* Say what is in an image (wh_job_json).  flags: WH_DIGEST, WH_PAGES.  An image that ends early
- * is told of up to its end, and the job ends with WH_STREAM. */
+/* Say what is in an image (wh_job_json).  flags: WH_DIGEST, WH_PAGES.  Of an image that breaks a
+ * rule or ends early all is told that can be read, and the job ends with WH_STREAM. */
 WH_API struct wh_job *wh_inspect_new(const char *path, unsigned flags);
 
 /* Say where one page of a guest is (wh_job_json): the type it was last named with, how many
  * entries with contents name it, where the last contents stand.  A file's trailer index makes
- * that quick, and then only the last run of records that has it is looked at.  NULL: out of
- * memory. */
+ * that quick, and then only the last run of records that has it is looked at. */
 WH_API struct wh_job *wh_page_new(const char *path, uint64_t pfn);
 
 /* ------------------------------------------------------------------------------ convert */
@@ -161,8 +162,8 @@ struct wh_convert {
     enum wh_container to;
     unsigned width;             /* legacy input: the writer's word, 32 or 64; 0: find out */
     const char *guest;          /* legacy input: "pv" or "hvm"; NULL: find out */
-    const char *config;         /* file with the JSON configuration for an xl container whose
-                                   input has none; NULL: none */
+    const char *config;         /* file with the JSON configuration of the xl container, in place
+                                   of the input's; NULL: the input's */
     bool no_trailer;            /* xl container: leave Wherry's trailer out */
 };
 
@@ -180,7 +181,7 @@ struct wh_extract {
     bool page;                  /* page frame pfn, 4096 bytes, to output */
     uint64_t pfn;
     const char *core;           /* an ELF64 core of the guest's physical memory, to this file */
-    const char *output;         /* for config and page; "-" is standard output */
+    const char *output;         /* for config and page; NULL, "-": standard output */
 };
 
 /* Take one thing out of an image.  what is copied.  Exactly one of config, emulator, page and

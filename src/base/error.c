@@ -9,6 +9,8 @@
 
 #include "base/own.h"
 
+#define CONTEXT_KEPT 300
+
 /* clang-format off */
 static const struct {
     const char *name;
@@ -49,10 +51,20 @@ bool wh_fail(struct wh_err *e, enum wh_kind kind, const char *format, ...)
     return false;
 }
 
+/* Text that is too long (a path) is cut so that the reason behind it fits. */
+static bool add_reason(struct wh_err *e, const char *why)
+{
+    size_t most = sizeof e->text - strlen(why) - 3, used = strlen(e->text);
+
+    if (used > most)
+        used = most;
+    snprintf(e->text + used, sizeof e->text - used, ": %s", why);
+    return false;
+}
+
 bool wh_fail_sys(struct wh_err *e, int sys, const char *format, ...)
 {
     va_list ap;
-    size_t used;
     char why[128];
 
     if (e->kind != WH_OK)
@@ -62,27 +74,32 @@ bool wh_fail_sys(struct wh_err *e, int sys, const char *format, ...)
     va_start(ap, format);
     vsnprintf(e->text, sizeof e->text, format, ap);
     va_end(ap);
-    used = strlen(e->text);
-    snprintf(e->text + used, sizeof e->text - used, ": %s", strerror_r(sys, why, sizeof why));
-    return false;
+    return add_reason(e, strerror_r(sys, why, sizeof why));
 }
 
+/* Where both do not fit, first the context is cut, down to CONTEXT_KEPT bytes of it, then the
+ * reason's end. */
 bool wh_while(struct wh_err *e, const char *format, ...)
 {
+    const size_t size = sizeof e->text;
     char before[sizeof e->text];
+    size_t reason = strlen(e->text), used;
     va_list ap;
 
     va_start(ap, format);
-    vsnprintf(before, sizeof before - 2, format, ap);
+    vsnprintf(before, size, format, ap);
     va_end(ap);
-    strcat(before, ": ");
+    used = strlen(before);
+    if (used + 2 + reason >= size && used > CONTEXT_KEPT) {
+        size_t room = reason + 3 < size ? size - reason - 3 : 0;
 
-    /* What does not fit is cut off its end: the context is what a reader needs first. */
-    size_t used = strlen(before), kept = strlen(e->text);
-    if (kept > sizeof e->text - used - 1)
-        kept = sizeof e->text - used - 1;
-    memmove(e->text + used, e->text, kept);
+        used = room > CONTEXT_KEPT ? room : CONTEXT_KEPT;
+    }
+    if (used + 2 + reason >= size)
+        reason = size - used - 3;
+    memmove(e->text + used + 2, e->text, reason);
     memcpy(e->text, before, used);
-    e->text[used + kept] = '\0';
+    memcpy(e->text + used, ": ", 2);
+    e->text[used + 2 + reason] = '\0';
     return false;
 }

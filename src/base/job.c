@@ -159,7 +159,7 @@ bool wh_job_open_input(struct wh_op *op, const struct wh_job *j, int *fd)
     if (*fd < 0 && strcmp(j->path, "-") == 0)
         *fd = STDIN_FILENO;
     else if (*fd < 0)
-        *fd = open(j->path, O_RDONLY | O_CLOEXEC);
+        *fd = open(j->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     return *fd >= 0 || wh_fail_sys(&op->err, errno, "open %s", j->path);
 }
 

@@ -145,6 +145,26 @@ void wh_progress(struct wh_op *op, uint64_t done, uint64_t total)
     }
 }
 
+/* Take one thing back: within its own budget, shielded; what goes wrong is kept apart. */
+static void undo_one(struct wh_op *op, const struct wh_undo *u)
+{
+    struct wh_err why = op->err;
+    const char *step = op->step;
+    bool shielded = op->shielded;
+
+    op->shielded = true;
+    memset(&op->err, 0, sizeof op->err);
+    wh_step(op, u->name, UNDO_BUDGET_MS);
+    if (!u->run(op, u) && op->undo_err.kind == WH_OK) {
+        op->undo_err = op->err;
+        wh_while(&op->undo_err, "%s", u->name);
+    }
+    op->err = why;
+    op->shielded = shielded;
+    op->step = step;
+    give(op, WH_FOREVER);
+}
+
 bool wh_undo_push(struct wh_op *op, const char *name,
                   bool (*run)(struct wh_op *, const struct wh_undo *), const char *text,
                   uint64_t number)
@@ -157,30 +177,14 @@ bool wh_undo_push(struct wh_op *op, const char *name,
         op->undo[op->undos++] = now;
         return true;
     }
-    run(op, &now);
+    undo_one(op, &now);
     return wh_fail(&op->err, WH_SYSTEM, "more than %d things to undo", WH_UNDO_MAX);
 }
 
 void wh_undo_run(struct wh_op *op)
 {
-    struct wh_err why = op->err;
-    const char *step = op->step;
-
-    op->shielded = true;
-    while (op->undos > 0) {
-        const struct wh_undo *u = &op->undo[--op->undos];
-
-        memset(&op->err, 0, sizeof op->err);
-        wh_step(op, u->name, UNDO_BUDGET_MS);
-        if (!u->run(op, u) && op->undo_err.kind == WH_OK) {
-            op->undo_err = op->err;
-            wh_while(&op->undo_err, "%s", u->name);
-        }
-    }
-    op->shielded = false;
-    op->err = why;
-    op->step = step;
-    give(op, WH_FOREVER);
+    while (op->undos > 0)
+        undo_one(op, &op->undo[--op->undos]);
 }
 
 void wh_undo_forget(struct wh_op *op)

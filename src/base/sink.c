@@ -45,7 +45,7 @@ static bool put(struct wh_op *op, struct wh_sink *k, const uint8_t *p, size_t n)
         if (put < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (put < 0)
-            return wh_fail_sys(&op->err, errno, "write the output");
+            return wh_fail_sys(&op->err, errno, "write %s", k->name ? k->name : "the output");
         p += put;
         n -= (size_t)put;
     }
@@ -151,35 +151,55 @@ static bool remove_file(struct wh_op *op, const struct wh_undo *u)
            wh_fail_sys(&op->err, errno, "remove %s", u->text);
 }
 
+/* What a link leads to, or the path itself; where nothing is there yet, likewise. */
+static bool resolve(struct wh_op *op, struct wh_outfile *o, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode))
+            return wh_fail_sys(&op->err, EISDIR, "write %s", path);
+        if (!S_ISREG(st.st_mode))
+            return wh_fail(&op->err, WH_USAGE,
+                           "%s is no regular file: it would be replaced (- is standard output)",
+                           path);
+        return realpath(path, o->path) || wh_fail_sys(&op->err, errno, "write %s", path);
+    }
+    if (errno != ENOENT)
+        return wh_fail_sys(&op->err, errno, "write %s", path);
+    strcpy(o->path, path);          /* it is no longer than the kernel took */
+    return true;
+}
+
+/* The folder is opened now: after the rename it is too late to find that it cannot be. */
+static bool open_folder(struct wh_op *op, struct wh_outfile *o)
+{
+    char copy[PATH_MAX];
+
+    strcpy(copy, o->path);
+    o->folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return o->folder >= 0 || wh_fail_sys(&op->err, errno, "open the folder of %s", o->path);
+}
+
 bool wh_outfile_open(struct wh_op *op, struct wh_outfile *o, const char *path)
 {
-    *o = (struct wh_outfile){ .fd = -1, .plain = strcmp(path, "-") == 0 };
+    *o = (struct wh_outfile){ .fd = -1, .folder = -1, .plain = strcmp(path, "-") == 0 };
     if (o->plain) {
         o->fd = STDOUT_FILENO;
         return true;
     }
+    if (!resolve(op, o, path) || !open_folder(op, o))
+        return false;
 
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    int folder = slash ? (int)(slash + 1 - path) : 0;
-    int n = snprintf(o->temp, sizeof o->temp, "%.*s.%s.XXXXXX", folder, path, base);
+    const char *slash = strrchr(o->path, '/');
+    int folder = slash ? (int)(slash + 1 - o->path) : 0;
+    int n = snprintf(o->temp, sizeof o->temp, "%.*s.wherry.XXXXXX", folder, o->path);
     if (n < 0 || (size_t)n >= sizeof o->temp)
-        return wh_fail_sys(&op->err, ENAMETOOLONG, "create %s", path);
-    strcpy(o->path, path);
+        return wh_fail_sys(&op->err, ENAMETOOLONG, "create a file beside %s", path);
     o->fd = mkostemp(o->temp, O_CLOEXEC);       /* mode 0600 */
     if (o->fd < 0)
         return wh_fail_sys(&op->err, errno, "create a file beside %s", path);
     return wh_undo_push(op, "remove the unfinished file", remove_file, o->temp, 0);
-}
-
-static bool sync_folder(struct wh_op *op, const char *path)
-{
-    char copy[PATH_MAX];
-
-    strcpy(copy, path);
-    wh_auto_fd int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) < 0)
-        return wh_fail_sys(&op->err, errno, "bring the folder of %s to disk", path);
-    return true;
 }
 
 bool wh_outfile_commit(struct wh_op *op, struct wh_outfile *o)
@@ -195,12 +215,15 @@ bool wh_outfile_commit(struct wh_op *op, struct wh_outfile *o)
         return wh_fail_sys(&op->err, errno, "give %s its name", o->path);
     /* The file is there under its name: nothing to remove any more. */
     wh_undo_forget(op);
-    return sync_folder(op, o->path);
+    return fsync(o->folder) == 0 ||
+           wh_fail_sys(&op->err, errno, "%s is written, but its folder could not be brought to disk",
+                       o->path);
 }
 
 void wh_outfile_close(struct wh_outfile *o)
 {
     if (!o->plain)
         wh_close_fd(&o->fd);
-    o->fd = -1;
+    wh_close_fd(&o->folder);
+    o->fd = o->folder = -1;
 }

@@ -20,6 +20,7 @@
 struct wh_sink {
     int fd;                     /* the caller's */
     bool wait;                  /* not a file: writes may block, so wait first */
+    const char *name;           /* for errors; NULL: "the output" */
     uint64_t at;                /* bytes given so far */
     uint8_t *buffer;
     size_t used;
@@ -40,13 +41,17 @@ bool wh_sink_copy(struct wh_op *op, struct wh_sink *k, int from, uint64_t offset
 
 struct wh_outfile {
     int fd;
+    int folder;                 /* that the file is in */
     bool plain;                 /* standard output: nothing to rename */
     char path[PATH_MAX];
     char temp[PATH_MAX];
 };
 
-/* "-" is standard output. */
+/* "-" is standard output.  Where path is a link, what it leads to is written; what is there and is
+ * no regular file is refused, since a rename would replace it. */
 bool wh_outfile_open(struct wh_op *op, struct wh_outfile *o, const char *path);
+/* Fails without having changed path, but for one case: path has its new contents and the folder
+ * could not be brought to disk, which the text says. */
 bool wh_outfile_commit(struct wh_op *op, struct wh_outfile *o);
 void wh_outfile_close(struct wh_outfile *o);
 

@@ -17,6 +17,20 @@
 #define SHORT_READ (16u + 8 * 1024)
 #define PIPE_SIZE (1 << 20)
 
+static const char *name_of(const struct wh_source *s)
+{
+    return s->name ? s->name : "the input";
+}
+
+/* A volume's size is where its end is; the caller's place in it stays. */
+static off_t end_of(int fd, const struct stat *st, off_t here)
+{
+    off_t end = S_ISREG(st->st_mode) ? st->st_size : lseek(fd, 0, SEEK_END);
+
+    lseek(fd, here, SEEK_SET);
+    return end;
+}
+
 bool wh_source_open(struct wh_op *op, struct wh_source *s, int fd)
 {
     struct stat st;
@@ -30,7 +44,7 @@ bool wh_source_open(struct wh_op *op, struct wh_source *s, int fd)
 
     off_t here = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) ? lseek(fd, 0, SEEK_CUR) : -1;
     if (here >= 0) {
-        off_t end = S_ISREG(st.st_mode) ? st.st_size : lseek(fd, 0, SEEK_END);
+        off_t end = end_of(fd, &st, here);
 
         s->seekable = true;
         s->start = (uint64_t)here;
@@ -74,7 +88,7 @@ static bool read_once(struct wh_op *op, struct wh_source *s, size_t most, size_t
             got = read(s->fd, s->window + s->tail, most);
     } while (got < 0 && (errno == EINTR || errno == EAGAIN));
     if (got < 0)
-        return wh_fail_sys(&op->err, errno, "read the input at offset %llu",
+        return wh_fail_sys(&op->err, errno, "read %s at offset %llu", name_of(s),
                            (unsigned long long)s->at);
     *n = (size_t)got;
     return true;
@@ -154,7 +168,7 @@ static bool drain(struct wh_op *op, struct wh_source *s, uint64_t n, uint64_t *g
         if (got < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (got < 0)
-            return wh_fail_sys(&op->err, errno, "skip input at offset %llu",
+            return wh_fail_sys(&op->err, errno, "read %s at offset %llu", name_of(s),
                                (unsigned long long)s->at);
         if (got == 0)
             break;

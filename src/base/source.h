@@ -23,6 +23,7 @@ struct wh_sink;
 
 struct wh_source {
     int fd;                     /* the caller's; -1: the window is all there is */
+    const char *name;           /* for errors; NULL: "the input" */
     bool seekable, pipe;
     uint64_t at;                /* offset in the stream of the next byte */
     uint64_t start;             /* offset in the file of the stream's first byte */

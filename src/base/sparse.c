@@ -27,7 +27,12 @@ static struct chunk everything;             /* its address stands for a chunk al
 
 void wh_sparse_init(struct wh_sparse *s, size_t limit)
 {
-    *s = (struct wh_sparse){ .limit = limit };
+    *s = (struct wh_sparse){ .limit = limit, .purse = s };
+}
+
+void wh_sparse_init_shared(struct wh_sparse *s, struct wh_sparse *purse)
+{
+    *s = (struct wh_sparse){ .purse = purse };
 }
 
 void wh_sparse_free(struct wh_sparse *s)
@@ -40,15 +45,18 @@ void wh_sparse_free(struct wh_sparse *s)
         free(s->top[t]);
     }
     free(s->top);
-    wh_sparse_init(s, s->limit);
+    if (s->purse == s)
+        wh_sparse_init(s, s->limit);
+    else
+        wh_sparse_init_shared(s, s->purse);
 }
 
 static void *claim(struct wh_sparse *s, size_t size)
 {
-    void *p = s->used + size <= s->limit ? calloc(1, size) : NULL;
+    void *p = s->purse->used + size <= s->purse->limit ? calloc(1, size) : NULL;
 
     if (p)
-        s->used += size;
+        s->purse->used += size;
     else
         s->full = true;
     return p;
@@ -109,7 +117,7 @@ bool wh_sparse_set(struct wh_sparse *s, uint64_t n)
     s->count++;
     if (++c->count == CHUNK) {
         free(c);
-        s->used -= sizeof *c;
+        s->purse->used -= sizeof *c;
         *at = FULL;
     }
     return false;
@@ -144,7 +152,7 @@ static void set_in_chunk(struct wh_sparse *s, struct chunk **at, uint64_t first,
     s->count += c->count - before;
     if (c->count == CHUNK) {
         free(c);
-        s->used -= sizeof *c;
+        s->purse->used -= sizeof *c;
         *at = FULL;
     }
 }

@@ -22,11 +22,14 @@ struct wh_sparse {
     struct wh_sparse_part **top;
     uint64_t count;             /* numbers set */
     size_t used, limit;         /* bytes */
+    struct wh_sparse *purse;    /* whose used and limit count: its own, or one that is shared */
     bool full;                  /* the limit was met: the set is no longer exact */
 };
 
-/* limit: the most memory it may take, in bytes. */
+/* limit: the most memory it may take, in bytes.  The struct stays where it is from then on. */
 void wh_sparse_init(struct wh_sparse *s, size_t limit);
+/* A set that takes its memory out of another's limit; that one is to outlive it. */
+void wh_sparse_init_shared(struct wh_sparse *s, struct wh_sparse *purse);
 void wh_sparse_free(struct wh_sparse *s);
 
 /* Returns whether n was in the set before.  Numbers of 2^40 and above, and those that there is no

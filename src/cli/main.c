@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* wherry: find the verb and run it. */
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 
@@ -23,10 +24,21 @@ static void usage(FILE *f)
         fprintf(f, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
 }
 
+/* A standard descriptor that is closed would be given to the next thing opened.  It is held by one
+ * that fails when it is used: input that cannot be read, output that cannot be written. */
+static void hold_standard_fds(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0)
+            _exit(wh_kind_exit(WH_SYSTEM));
+    }
+}
+
 int main(int argc, char **argv)
 {
     static char name[64];
 
+    hold_standard_fds();
     signal(SIGPIPE, SIG_IGN);           /* a reader that leaves is an error like another */
     if (argc < 2) {
         usage(stderr);

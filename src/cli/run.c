@@ -45,6 +45,19 @@ static void draw(struct bar *b, const struct wh_progress *p)
         fprintf(stderr, ", %.0f s left", (double)(p->total - p->done) / (1 << 20) / rate);
 }
 
+/* A second signal: whoever sent it does not want to wait for the job to notice the first, which it
+ * cannot while it writes to somebody who does not read. */
+static void give_up(int signal_number)
+{
+    sigset_t one;
+
+    signal(signal_number, SIG_DFL);
+    sigemptyset(&one);
+    sigaddset(&one, signal_number);
+    raise(signal_number);
+    sigprocmask(SIG_UNBLOCK, &one, NULL);
+}
+
 /* Until the job has ended: a first signal cancels it, which ends it soon. */
 static void attend(struct wh_job *j, int signals)
 {
@@ -52,16 +65,34 @@ static void attend(struct wh_job *j, int signals)
     struct bar bar = { .begun_ms = now_ms() };
     struct signalfd_siginfo info;
     struct wh_progress progress;
+    bool cancelled = false;
 
     while (wh_job_state(j, &progress) != WH_JOB_ENDED) {
         draw(&bar, &progress);
         if (poll(p, WH_COUNT(p), REDRAW_MS) < 0 && errno != EINTR)
             break;
-        if ((p[1].revents & POLLIN) && read(signals, &info, sizeof info) > 0)
-            wh_job_cancel(j);
+        if (!(p[1].revents & POLLIN) || read(signals, &info, sizeof info) != sizeof info)
+            continue;
+        if (cancelled)
+            give_up((int)info.ssi_signo);
+        cancelled = true;
+        wh_job_cancel(j);
     }
     if (bar.shown)
         fputs("\r\033[K", stderr);
+}
+
+/* Signals that are ignored, as under nohup, stay so. */
+static void cancelling_signals(sigset_t *set)
+{
+    static const int cancels[] = { SIGINT, SIGTERM, SIGHUP };
+    struct sigaction now;
+
+    sigemptyset(set);
+    for (size_t i = 0; i < WH_COUNT(cancels); i++) {
+        if (sigaction(cancels[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            sigaddset(set, cancels[i]);
+    }
 }
 
 enum wh_kind wh_cli_run(struct wh_job *j)
@@ -70,10 +101,7 @@ enum wh_kind wh_cli_run(struct wh_job *j)
 
     if (!j)
         return WH_SYSTEM;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    cancelling_signals(&set);
     sigprocmask(SIG_BLOCK, &set, &before);
     wh_auto_fd int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (wh_job_start(j))

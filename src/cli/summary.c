@@ -20,10 +20,16 @@ void wh_print_record(FILE *f, const struct wh_rec *r)
             wh_rec_name(r, scratch, sizeof scratch), r->length, l.used ? "  " : "", l.text);
 }
 
+/* UTF-8 without the controls of ASCII and those that begin with U+0080 (C2 80 to C2 9F). */
 static void print_plain(FILE *f, const char *s)
 {
-    for (; *s; s++)
-        putc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, f);
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)s[0], next = (unsigned char)s[1];
+        bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
+
+        putc(c < 0x20 || c == 0x7f || c1 ? '?' : c, f);
+        s += c1;
+    }
 }
 
 static const char *container_text(enum wh_format c)

@@ -14,7 +14,7 @@ struct args {
 };
 
 static const struct argp_option options[] = {
-    { "config", 'c', "FILE", 0, "The JSON configuration for an xl container that has none", 0 },
+    { "config", 'c', "FILE", 0, "The JSON configuration of the xl container (default: the input's)", 0 },
     { "guest", 'g', "pv|hvm", 0, "A legacy image's guest (default: found out)", 0 },
     { "json", 'j', NULL, 0, "Say what was written as a JSON object (on stderr if OUT is -)", 0 },
     { "no-trailer", OPT_NO_TRAILER, NULL, 0, "Leave Wherry's trailer out of an xl container", 0 },

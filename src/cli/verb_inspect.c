@@ -80,11 +80,12 @@ static void print_summary(const char *path, const struct wh_job *j)
     const struct wh_report *r = wh_inspect_report(j);
 
     if (json && records) {
-        wh_auto_json json_object *o = wh_report_json(r);
-        printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
-                                                             JSON_C_TO_STRING_NOSLASHESCAPE));
-    } else if (json) {
         printf("%s\n", wh_job_json(j));
+    } else if (json) {
+        wh_auto_json json_object *o = wh_report_json(r);
+        printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
+                                                             JSON_C_TO_STRING_SPACED |
+                                                             JSON_C_TO_STRING_NOSLASHESCAPE));
     } else {
         if (records)
             putchar('\n');

@@ -1,44 +1,140 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config/json.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* What json-c 0.16 allocates for a value, rounded up: an object comes with a table of 16 slots. */
 #define OBJECT_COST 800
-#define VALUE_COST 80
+#define VALUE_COST 112          /* of a fraction, which keeps its text */
+#define LONGEST_NUMBER 64
 
-/* Depth and number of values, without building anything.  Text that is not JSON may pass: the
- * parser has the last word. */
-static const char *too_much(const char *text, size_t n, size_t *at)
+/* The length of a number at text, as JSON has them; 0: there is none. */
+static size_t number(const char *text, size_t n)
 {
-    size_t cost = VALUE_COST;
-    unsigned depth = 0;
-    bool quoted = false;
+    size_t i = n > 0 && text[0] == '-', digits = i;
 
-    for (size_t i = 0; i < n; i++) {
-        char c = text[i];
-
-        *at = i;
-        if (quoted) {
-            i += c == '\\';
-            quoted = c != '"';
-            continue;
-        }
-        quoted = c == '"';
-        if (c == '{' || c == '[') {
-            cost += OBJECT_COST;
-            if (++depth > WH_JSON_DEPTH)
-                return "more than 32 levels deep";
-        } else if ((c == '}' || c == ']') && depth > 0) {
-            depth--;
-        } else if (c == ',' || c == ':') {
-            cost += VALUE_COST;
-        }
-        if (cost > WH_JSON_MEMORY)
-            return "too many values";
+    while (i < n && isdigit((unsigned char)text[i]))
+        i++;
+    if (i == digits || (i > digits + 1 && text[digits] == '0'))
+        return 0;
+    if (i < n && text[i] == '.') {
+        for (digits = ++i; i < n && isdigit((unsigned char)text[i]); i++)
+            ;
+        if (i == digits)
+            return 0;
     }
+    if (i < n && (text[i] == 'e' || text[i] == 'E')) {
+        i += 1 + (i + 1 < n && (text[i + 1] == '+' || text[i + 1] == '-'));
+        for (digits = i; i < n && isdigit((unsigned char)text[i]); i++)
+            ;
+        if (i == digits)
+            return 0;
+    }
+    return i;
+}
+
+/* Whether json-c has room for it: of a greater integer it would make another number. */
+static bool holds(const char *text, size_t length)
+{
+    char copy[LONGEST_NUMBER + 1] = { 0 };
+
+    if (length > LONGEST_NUMBER)
+        return false;
+    memcpy(copy, text, length);
+    errno = 0;
+    if (strpbrk(copy, ".eE") == NULL)
+        (void)(*copy == '-' ? (uint64_t)strtoll(copy, NULL, 10) : strtoull(copy, NULL, 10));
+    return errno == 0;
+}
+
+/* A word outside strings: json-c also takes NaN, Infinity and numbers like "1.", even when told
+ * to be strict. */
+static size_t word(const char *text, size_t n)
+{
+    static const char *const words[] = { "true", "false", "null" };
+    size_t length = number(text, n);
+
+    if (length > 0)
+        return holds(text, length) ? length : 0;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        length = strlen(words[i]);
+        if (n >= length && memcmp(text, words[i], length) == 0)
+            return length;
+    }
+    return 0;
+}
+
+struct scan {
+    const char *text;
+    size_t n, at;
+    size_t cost;
+    unsigned depth;
+};
+
+static const char *scan_string(struct scan *s)
+{
+    for (s->at++; s->at < s->n && s->text[s->at] != '"'; s->at++) {
+        if ((unsigned char)s->text[s->at] < 0x20)
+            return "not JSON";
+        s->at += s->text[s->at] == '\\';
+    }
+    s->at++;
     return NULL;
+}
+
+static const char *scan_one(struct scan *s)
+{
+    char c = s->text[s->at];
+    size_t length;
+
+    switch (c) {
+    case '"':
+        return scan_string(s);
+    case '{':
+    case '[':
+        s->cost += OBJECT_COST;
+        s->at++;
+        return ++s->depth > WH_JSON_DEPTH ? "more than 32 levels deep" : NULL;
+    case '}':
+    case ']':
+        s->depth -= s->depth > 0;
+        s->at++;
+        return NULL;
+    case ',':
+    case ':':
+        s->cost += VALUE_COST;
+        s->at++;
+        return NULL;
+    case ' ':
+    case '\t':
+    case '\n':
+    case '\r':
+        s->at++;
+        return NULL;
+    default:
+        length = word(s->text + s->at, s->n - s->at);
+        s->at += length;
+        return length > 0 ? NULL : "not JSON";
+    }
+}
+
+/* What parsing would cost, without building anything, and what the parser would wrongly take.
+ * Other text that is not JSON may pass: the parser has the last word. */
+static const char *unfit(const char *text, size_t n, size_t *at)
+{
+    struct scan s = { .text = text, .n = n, .cost = VALUE_COST };
+    const char *why = NULL;
+
+    while (s.at < n && !why) {
+        *at = s.at;
+        why = scan_one(&s);
+        if (!why && s.cost > WH_JSON_MEMORY)
+            why = "too many values";
+    }
+    return why;
 }
 
 json_object *wh_json_parse(const char *text, size_t n, const char **why, size_t *at)
@@ -48,7 +144,7 @@ json_object *wh_json_parse(const char *text, size_t n, const char **why, size_t 
 
     while (n > 0 && text[n - 1] == '\0')
         n--;
-    *why = too_much(text, n, at);
+    *why = unfit(text, n, at);
     if (*why)
         return NULL;
     t = json_tokener_new_ex(WH_JSON_DEPTH);

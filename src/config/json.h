@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define WH_JSON_DEPTH 32                /* libxl's own nest 5 deep */
-#define WH_JSON_MEMORY (3u << 20)       /* what the parsed form may take, estimated: 39,000 values */
+#define WH_JSON_MEMORY (3u << 20)       /* what the parsed form may take, estimated: 28,000 values */
 
 /* Parse n bytes (NULs at the end are not part of the text).  NULL: *why says what is wrong with
  * it, a constant, and *at where.  The object is the caller's to put. */

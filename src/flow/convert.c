@@ -62,15 +62,29 @@ static enum wh_container target(const struct convert *c, const struct wh_image *
     }
 }
 
+/* As the input's, but for what --config replaces. */
 static bool put_xl(struct wh_walk *w, struct convert *c)
 {
     const struct wh_image *i = &w->image;
+    struct wh_xl xl = {
+        .mandatory_flags = (i->xl_mandatory & WH_XL_CONFIG_JSON) | WH_XL_STREAM_V2,
+        .optional_flags = i->xl_optional,
+        .config = i->config,
+        .length = i->config_length,
+        .extra = i->extra,
+        .extra_length = i->extra_length,
+    };
 
-    if (c->config)
-        return wh_put_xl(w->op, &c->sink, WH_XL_CONFIG_JSON | WH_XL_STREAM_V2, c->config,
-                         c->config_length);
-    return wh_put_xl(w->op, &c->sink, (i->xl_mandatory & WH_XL_CONFIG_JSON) | WH_XL_STREAM_V2,
-                     i->config, i->config_length);
+    if (i->extra_length > WH_XL_EXTRA_MAX)
+        return wh_fail(&w->op->err, WH_USAGE,
+                       "%zu bytes of optional data behind the configuration: too many to keep",
+                       i->extra_length);
+    if (c->config) {
+        xl.mandatory_flags |= WH_XL_CONFIG_JSON;
+        xl.config = c->config;
+        xl.length = c->config_length;
+    }
+    return wh_put_xl(w->op, &c->sink, &xl);
 }
 
 /* The output begins: it is known by now what it is to be. */
@@ -78,6 +92,8 @@ static bool begin_output(struct wh_walk *w, struct convert *c)
 {
     c->begun = true;
     c->to = target(c, &w->image);
+    if (c->config && c->to != WH_XL)
+        return wh_fail(&w->op->err, WH_USAGE, "only an xl container has a configuration");
     if (c->to == WH_XL && !c->how.no_trailer) {
         c->sink.digest = wh_digest_new();
         if (!c->sink.digest)
@@ -166,7 +182,7 @@ static bool bytes(struct wh_walk *w, const void *p, size_t n)
 {
     struct convert *c = w->arg;
 
-    if (c->type == WH_LIBXC_PAGE_DATA && !w->image.verifying)
+    if (c->type == WH_LIBXC_PAGE_DATA)
         index_pages(c, p, n);
     return c->dropped || wh_sink_write(w->op, &c->sink, p, n);
 }
@@ -202,7 +218,7 @@ static bool read_config(struct wh_op *op, struct convert *c)
 
     if (!c->config_path)
         return true;
-    wh_auto_fd int fd = open(c->config_path, O_RDONLY | O_CLOEXEC);
+    wh_auto_fd int fd = open(c->config_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct wh_source s = { .fd = -1, .null_fd = -1 };
     if (fd < 0)
         return wh_fail_sys(&op->err, errno, "open %s", c->config_path);
@@ -214,7 +230,7 @@ static bool read_config(struct wh_op *op, struct convert *c)
     if (!ok)
         return false;
     if (got == WH_XL_CONFIG_MAX)
-        return wh_fail(&op->err, WH_USAGE, "%s: longer than a configuration may be (1 MiB)",
+        return wh_fail(&op->err, WH_USAGE, "%s: longer than a configuration may be (512 KiB)",
                        c->config_path);
     wh_auto_json json_object *o = wh_json_parse(c->config, got, &why, &at);
     if (!o || !json_object_is_type(o, json_type_object))
@@ -271,12 +287,26 @@ static bool convert(struct wh_op *op, struct convert *c, struct wh_walk *w)
     w->want_width = c->how.width;
     w->want_guest = named_guest(c->guest);
     if (!wh_walk_stream(w))
-        return wh_while(&op->err, "%s", c->job.path);
+        return op->err.kind == WH_STREAM ? wh_while(&op->err, "%s", c->job.path) : false;
     if (c->sink.digest && !put_trailer(op, c, w))
         return false;
     if (!wh_sink_flush(op, &c->sink) || !wh_outfile_commit(op, &c->out))
         return false;
     make_json(c, w);
+    return true;
+}
+
+/* What a caller of the library may have got wrong. */
+static bool check_how(struct wh_op *op, const struct convert *c)
+{
+    const struct wh_convert *how = &c->how;
+
+    if ((unsigned)how->to > WH_LIBXC)
+        return wh_fail(&op->err, WH_USAGE, "there is no container %d", (int)how->to);
+    if (how->width != 0 && how->width != 32 && how->width != 64)
+        return wh_fail(&op->err, WH_USAGE, "a width is 32 or 64, not %u", how->width);
+    if (c->guest && strcmp(c->guest, "pv") != 0 && strcmp(c->guest, "hvm") != 0)
+        return wh_fail(&op->err, WH_USAGE, "a guest is pv or hvm, not %s", c->guest);
     return true;
 }
 
@@ -286,10 +316,14 @@ static bool run(struct wh_op *op, struct wh_job *job)
     struct wh_input in;
 
     c->out.fd = -1;
-    if (!read_config(op, c))
+    c->out.folder = -1;
+    if (!check_how(op, c) || !read_config(op, c))
         return false;
-    bool ok = wh_input_open(op, &in, job, &watch, c, 0) && wh_outfile_open(op, &c->out, c->out_path) &&
-         wh_sink_open(op, &c->sink, c->out.fd) && convert(op, c, &in.walk);
+    bool ok = wh_input_open(op, &in, job, &watch, c, WH_DIGEST_IF_ANY) &&
+              wh_outfile_open(op, &c->out, c->out_path) &&
+              wh_sink_open(op, &c->sink, c->out.fd);
+    c->sink.name = c->out_path;
+    ok = ok && convert(op, c, &in.walk);
     wh_input_close(&in);
     wh_outfile_close(&c->out);
     return ok;

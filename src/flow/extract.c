@@ -27,8 +27,9 @@ static bool write_all(struct wh_op *op, struct extract *x, const void *p, size_t
 {
     struct wh_sink k;
 
-    bool ok = wh_sink_open(op, &k, x->out.fd) && wh_sink_write(op, &k, p, n) &&
-              wh_sink_flush(op, &k);
+    bool ok = wh_sink_open(op, &k, x->out.fd);
+    k.name = x->output;
+    ok = ok && wh_sink_write(op, &k, p, n) && wh_sink_flush(op, &k);
     wh_sink_close(&k);
     return ok;
 }
@@ -45,8 +46,7 @@ static bool config_record(struct wh_walk *w, const struct wh_rec *r)
     if (!wh_check_config(w, r))
         return false;
     x->met = true;
-    if (write_all(w->op, x, w->image.config, strlen(w->image.config)))
-        write_all(w->op, x, "\n", 1);
+    write_all(w->op, x, w->image.config, strlen(w->image.config));
     return false;
 }
 
@@ -173,9 +173,11 @@ static bool walk(struct wh_op *op, struct extract *x, const struct wh_watch *wat
 {
     struct wh_input in;
 
-    bool ok = wh_input_open(op, &in, &x->job, watch, x, 0);
+    bool ok = wh_input_open(op, &in, &x->job, watch, x,
+                            watch == &config_watch ? 0 : WH_DIGEST_IF_ANY);
     if (ok && !wh_walk_stream(&in.walk))
-        ok = op->err.kind == WH_OK || wh_while(&op->err, "%s", x->job.path);
+        ok = op->err.kind == WH_OK ||
+             (op->err.kind == WH_STREAM ? wh_while(&op->err, "%s", x->job.path) : false);
     wh_input_close(&in);
     return ok;
 }
@@ -226,7 +228,9 @@ static bool run(struct wh_op *op, struct wh_job *job)
                                                      : x->what.page     ? take_page
                                                                         : take_core;
 
-    x->out.fd = -1;
+    x->out.fd = x->out.folder = -1;
+    if (x->what.config + x->what.page + !!x->what.emulator + !!x->what.core != 1)
+        return wh_fail(&op->err, WH_USAGE, "one of config, emulator, page and core can be extracted");
     bool ok = wh_outfile_open(op, &x->out, x->output) && take(op, x) &&
               wh_outfile_commit(op, &x->out);
     wh_outfile_close(&x->out);
@@ -248,7 +252,10 @@ struct wh_job *wh_extract_new(const char *path, const struct wh_extract *what)
     if (!x)
         return NULL;
     x->what = *what;
-    x->output = strdup(what->core ? what->core : what->emulator ? what->emulator : what->output);
+    x->output = strdup(what->core       ? what->core
+                       : what->emulator ? what->emulator
+                       : what->output   ? what->output
+                                        : "-");
     if (!x->output) {
         wh_job_free(&x->job);
         return NULL;

@@ -7,6 +7,7 @@
 
 #include "base/own.h"
 #include "config/json.h"
+#include "wire/trailer.h"
 #include "wire/xl.h"
 
 bool wh_input_open(struct wh_op *op, struct wh_input *in, const struct wh_job *job,
@@ -18,7 +19,10 @@ bool wh_input_open(struct wh_op *op, struct wh_input *in, const struct wh_job *j
         !wh_walk_init(&in->walk, op, &in->src, watch, arg))
         return wh_while(&op->err, "%s", job->path);
     in->walk.pedantic = flags & WH_PEDANTIC;
-    if (flags & WH_DIGEST) {
+    bool sealed = false;
+    if ((flags & WH_DIGEST_IF_ANY) && !wh_trailer_expected(op, &in->src, &sealed))
+        return wh_while(&op->err, "%s", job->path);
+    if ((flags & WH_DIGEST) || sealed) {
         in->src.digest = wh_digest_new();
         if (!in->src.digest)
             return wh_fail_sys(&op->err, ENOMEM, "%s", job->path);

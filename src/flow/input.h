@@ -13,7 +13,10 @@ struct wh_input {
     struct wh_walk walk;
 };
 
-/* Open a job's input and ready a walk over it.  flags: WH_DIGEST, WH_PEDANTIC.  Closed by
+/* A flag beyond those of the library: check the digest if the input ends in a trailer, or may. */
+#define WH_DIGEST_IF_ANY (1u << 16)
+
+/* Open a job's input and ready a walk over it.  flags: WH_DIGEST, WH_DIGEST_IF_ANY, WH_PEDANTIC.  Closed by
  * wh_input_close also after a failure. */
 bool wh_input_open(struct wh_op *op, struct wh_input *in, const struct wh_job *job,
                    const struct wh_watch *watch, void *arg, unsigned flags);

@@ -41,6 +41,10 @@ static bool record(struct wh_walk *w, const struct wh_rec *r)
         s->told(s->told_arg, r);
     if (wh_is_config(r) && (w->image.xl_mandatory & WH_XL_CONFIG_JSON))
         s->report.config = wh_json_parse(w->image.config, w->image.config_length, &why, &at);
+    if (s->report.config && !json_object_is_type(s->report.config, json_type_object)) {
+        json_object_put(s->report.config);
+        s->report.config = NULL;
+    }
     return s->report.config || wh_check_config(w, r);
 }
 
@@ -64,10 +68,11 @@ static void conclude(struct inspect *s, struct wh_walk *w)
     s->report.findings = w->findings;
     s->report.image = w->image;
     w->image.config = NULL;
+    s->report.image.extra = NULL;       /* stays the walk's */
     s->reported = true;
     wh_auto_json json_object *o = wh_report_json(&s->report);
     s->job.json = strdup(json_object_to_json_string_ext(
-        o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
+        o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 static bool run(struct wh_op *op, struct wh_job *job)
@@ -85,7 +90,7 @@ static bool run(struct wh_op *op, struct wh_job *job)
         ok = wh_walk_stream(&in.walk);
         if (ok || op->err.kind == WH_STREAM)
             conclude(s, &in.walk);
-        if (ok && s->report.digest == WH_DIGEST_BAD)
+        if (ok && s->report.findings > 0)
             ok = wh_fail(&op->err, WH_STREAM, "%s", s->report.first);
     }
     wh_input_close(&in);

@@ -48,14 +48,14 @@ static const struct wh_watch in_pipe = { .record = wh_check_config, .entries = e
                                          .pages = pages };
 
 /* A run of page records in the middle of a stream, without what came before. */
-static bool walk_run(struct wh_walk *w, const struct wh_index_entry *e)
+static bool walk_run(struct wh_walk *w, const struct wh_index_entry *e, uint64_t until)
 {
     struct wh_rec r;
 
     w->image = (struct wh_image){ .libxc_version = 3, .guest = WH_PV, .width = 8 };
     w->image.phase[WH_LAYER_LIBXC] = WH_IN_PAGES;
     wh_source_seek(w->src, e->at);
-    for (uint64_t n = 0; n < e->records;) {
+    for (uint64_t n = 0; n < e->records && w->src->at < until;) {
         if (!wh_walk_record(w, &wh_layer_libxc, &r))
             return false;
         n += r.row && r.type == WH_LIBXC_PAGE_DATA;
@@ -75,7 +75,7 @@ static bool look_up(struct wh_walk *w, const struct wh_index *x)
 
         if (p->pfn < e->first || p->pfn > e->last)
             continue;
-        if (!walk_run(w, e))
+        if (!walk_run(w, e, i < x->count ? e[1].at : UINT64_MAX))
             return false;
         if (known)
             p->type = type;         /* a later run has named it */

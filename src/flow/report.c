@@ -8,26 +8,25 @@
 #include "wire/libxl.h"
 #include "wire/xl.h"
 
-/* What a report's sets may take, whatever a stream says: enough for 100 GiB of which no 128 MiB
- * are all there. */
-#define SEEN_BYTES (4u << 20)
-#define MAP_BYTES (1u << 20)
+/* What a report's sets may take together, whatever a stream says.  Of a guest with data and zeros in
+ * every 128 MiB that is enough for 200 GiB; of one that is all there, for any. */
+#define SETS_BYTES (7u << 20)
 
 void wh_report_init(struct wh_report *r)
 {
-    *r = (struct wh_report){ .mapped = false };
-    wh_sparse_init(&r->pages.seen, SEEN_BYTES);
-    wh_sparse_init(&r->pages.contents, MAP_BYTES);
-    wh_sparse_init(&r->pages.zero, MAP_BYTES);
-    wh_sparse_init(&r->pages.table, MAP_BYTES);
+    memset(r, 0, sizeof *r);
+    wh_sparse_init(&r->pages.seen, SETS_BYTES);
+    wh_sparse_init_shared(&r->pages.contents, &r->pages.seen);
+    wh_sparse_init_shared(&r->pages.zero, &r->pages.seen);
+    wh_sparse_init_shared(&r->pages.table, &r->pages.seen);
 }
 
 void wh_report_free(struct wh_report *r)
 {
-    wh_sparse_free(&r->pages.seen);
     wh_sparse_free(&r->pages.contents);
     wh_sparse_free(&r->pages.zero);
     wh_sparse_free(&r->pages.table);
+    wh_sparse_free(&r->pages.seen);
     json_object_put(r->config);
     free(r->image.config);
 }

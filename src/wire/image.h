@@ -26,6 +26,8 @@ struct wh_image {
     uint32_t xl_mandatory, xl_optional, xl_optlen;
     char *config;               /* NUL-terminated; NULL: none */
     size_t config_length;       /* as stored */
+    uint8_t *extra;             /* optional data behind it, up to WH_XL_EXTRA_MAX */
+    size_t extra_length;        /* all of it */
     bool config_flawed;         /* no need to look whether it is JSON */
 
     /* libxl */

@@ -9,19 +9,21 @@
 #include "wire/walk.h"
 #include "wire/xl.h"
 
-bool wh_put_xl(struct wh_op *op, struct wh_sink *k, uint32_t mandatory_flags, const char *config,
-               size_t length)
+bool wh_put_xl(struct wh_op *op, struct wh_sink *k, const struct wh_xl *xl)
 {
     uint8_t header[WH_XL_HEADER + 4] = { 0 };
 
     memcpy(header, wh_xl_magic, WH_XL_MAGIC_BYTES);
     wh_put_le32(header + 32, WH_XL_BYTE_ORDER);
-    wh_put_le32(header + 36, mandatory_flags);
-    if (!config)
+    wh_put_le32(header + 36, xl->mandatory_flags);
+    wh_put_le32(header + 40, xl->optional_flags);
+    if (!xl->config)
         return wh_sink_write(op, k, header, WH_XL_HEADER);
-    wh_put_le32(header + 44, (uint32_t)length + 4);
-    wh_put_le32(header + 48, (uint32_t)length);
-    return wh_sink_write(op, k, header, sizeof header) && wh_sink_write(op, k, config, length);
+    wh_put_le32(header + 44, (uint32_t)(4 + xl->length + xl->extra_length));
+    wh_put_le32(header + 48, (uint32_t)xl->length);
+    return wh_sink_write(op, k, header, sizeof header) &&
+           wh_sink_write(op, k, xl->config, xl->length) &&
+           (xl->extra_length == 0 || wh_sink_write(op, k, xl->extra, xl->extra_length));
 }
 
 bool wh_put_libxl_header(struct wh_op *op, struct wh_sink *k, uint32_t options)

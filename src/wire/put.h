@@ -8,9 +8,15 @@
 #include "wire/record.h"
 
 /* The xl header and its optional data.  config NULL: no optional data.  length as stored: for
- * JSON with its NUL. */
-bool wh_put_xl(struct wh_op *op, struct wh_sink *k, uint32_t mandatory_flags, const char *config,
-               size_t length);
+ * JSON with its NUL.  extra stands behind the configuration. */
+struct wh_xl {
+    uint32_t mandatory_flags, optional_flags;
+    const char *config;
+    size_t length;
+    const void *extra;
+    size_t extra_length;
+};
+bool wh_put_xl(struct wh_op *op, struct wh_sink *k, const struct wh_xl *xl);
 bool wh_put_libxl_header(struct wh_op *op, struct wh_sink *k, uint32_t options);
 bool wh_put_libxc_headers(struct wh_op *op, struct wh_sink *k, enum wh_guest guest,
                           uint32_t xen_major, uint32_t xen_minor);

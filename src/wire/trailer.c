@@ -12,6 +12,8 @@
 
 static const char begin_magic[8] = "WherryTr", end_magic[8] = "Wherry.T";
 
+#define END_WHOLE (WH_REC_HEADER + WH_TRAILER_END_BYTES)
+
 enum { IN_TRAILER = 1 };
 
 static bool check_header(struct wh_walk *w, const struct wh_rec *r)
@@ -175,7 +177,7 @@ static const struct wh_row rows[] = {
       .says = "behind the time: the program and its version, printable ASCII, NUL" },
     { 0x3, "PAGE_INDEX",  0, WH_INDEX_MAX * WH_INDEX_ENTRY_BYTES, 32, WH_ANY_GUEST, IN_TRAILER, 0, WH_ONCE,
       .check = check_index, .apply = apply_index,
-      .says = "{u64 offset of a run of PAGE_DATA records, u64 least pfn, u64 greatest pfn, u64 records} each; none where the stream is checkpointed" },
+      .says = "{u64 offset of a run of PAGE_DATA records, u64 least pfn, u64 greatest pfn, u64 records} each: as many records a run as the least power of two that makes 8192 runs or fewer; none where the stream is checkpointed" },
 };
 
 static const char *const phases[] = { "in the trailer", NULL };
@@ -322,26 +324,49 @@ static bool find_index(struct wh_index *x, const uint8_t *p, size_t n, uint64_t 
     return false;
 }
 
-bool wh_trailer_load_index(struct wh_op *op, struct wh_source *s, struct wh_index *index,
-                           bool *found)
+/* The file's last bytes, if they are a trailer's END. */
+static bool read_end(struct wh_op *op, struct wh_source *s, uint8_t end[END_WHOLE], bool *found)
 {
-    const uint64_t most = 512u << 10, tail = WH_REC_HEADER + WH_TRAILER_END_BYTES;
-    uint8_t end[WH_REC_HEADER + WH_TRAILER_END_BYTES], digest[WH_DIGEST_BYTES];
     size_t got;
 
     *found = false;
-    wh_index_init(index);
-    if (s->size < tail)
+    if (s->size < END_WHOLE)
         return true;
-    wh_source_seek(s, s->size - tail);
-    if (!wh_source_read(op, s, end, sizeof end, &got))
+    wh_source_seek(s, s->size - END_WHOLE);
+    if (!wh_source_read(op, s, end, END_WHOLE, &got))
         return false;
+    *found = got == END_WHOLE && memcmp(end + END_WHOLE - 8, end_magic, 8) == 0;
+    return true;
+}
+
+bool wh_trailer_expected(struct wh_op *op, struct wh_source *s, bool *yes)
+{
+    uint8_t end[END_WHOLE];
+
+    *yes = true;
+    if (!s->seekable)
+        return true;
+    bool ok = read_end(op, s, end, yes);
+    wh_source_seek(s, 0);
+    return ok;
+}
+
+bool wh_trailer_load_index(struct wh_op *op, struct wh_source *s, struct wh_index *index,
+                           bool *found)
+{
+    const uint64_t most = 512u << 10;
+    uint8_t end[END_WHOLE], digest[WH_DIGEST_BYTES];
+    size_t got;
+
+    wh_index_init(index);
+    if (!read_end(op, s, end, found) || !*found)
+        return op->err.kind == WH_OK;
+    *found = false;
     uint64_t length = wh_le64(end + WH_REC_HEADER);
-    if (got != sizeof end || memcmp(end + sizeof end - 8, end_magic, 8) != 0 ||
-        length < WH_TRAILER_HEADER + tail || length > most || length > s->size)
+    if (length < WH_TRAILER_HEADER + END_WHOLE || length > most || length > s->size)
         return true;
 
-    size_t n = (size_t)(length - tail);
+    size_t n = (size_t)(length - END_WHOLE);
     wh_auto_free uint8_t *p = malloc(n);
     if (!p)
         return wh_fail_sys(&op->err, ENOMEM, "read the trailer");

@@ -43,6 +43,10 @@ struct wh_trailer {
 
 bool wh_trailer_write(struct wh_op *op, struct wh_sink *k, const struct wh_trailer *t);
 
+/* Whether a stream that has not been read yet ends in a trailer, as far as can be known: of what is
+ * not seekable it may. */
+bool wh_trailer_expected(struct wh_op *op, struct wh_source *s, bool *yes);
+
 /* The index of a seekable source that ends in a trailer, checked against the trailer's own
  * digest.  *found says whether there is one; index is the caller's to free.  Leaves the source
  * somewhere else. */

@@ -31,10 +31,12 @@ void wh_walk_free(struct wh_walk *w)
     free(w->entry);
     free(w->data);
     free(w->image.config);
+    free(w->image.extra);
     wh_index_free(&w->index);
     w->body = NULL;
     w->entry = w->data = NULL;
     w->image.config = NULL;
+    w->image.extra = NULL;
 }
 
 /* ------------------------------------------------------------------------------- flaws */

@@ -85,6 +85,20 @@ static bool keep_config(struct wh_walk *w, struct wh_rec *r)
     return !w->watch->record || w->watch->record(w, r);
 }
 
+/* Optional data of the future: skipped by readers, kept by who copies the file. */
+static bool keep_extra(struct wh_walk *w)
+{
+    struct wh_image *i = &w->image;
+    size_t kept = i->extra_length < WH_XL_EXTRA_MAX ? i->extra_length : WH_XL_EXTRA_MAX;
+
+    if (kept == 0)
+        return true;
+    i->extra = malloc(kept);
+    if (!i->extra)
+        return wh_fail_sys(&w->op->err, ENOMEM, "read the optional data");
+    return wh_need_read(w, i->extra, kept) && wh_need_skip(w, i->extra_length - kept);
+}
+
 static bool walk_config(struct wh_walk *w)
 {
     struct wh_rec r = { .layer = &wh_layer_xl, .row = wh_row_named(&wh_layer_xl, "config") };
@@ -105,7 +119,8 @@ static bool walk_config(struct wh_walk *w)
         return wh_flaw_fatal(w, WH_RULE_LENGTH, r.at,
                              wh_text("at most %u bytes of configuration", WH_XL_CONFIG_MAX).s,
                              wh_text("%u", r.length).s);
-    bool ok = keep_config(w, &r) && wh_need_skip(w, w->image.xl_optlen - 4 - r.length);
+    w->image.extra_length = w->image.xl_optlen - 4 - r.length;
+    bool ok = keep_config(w, &r) && keep_extra(w);
     w->rec = NULL;
     return ok;
 }

@@ -15,7 +15,8 @@
 #define WH_XL_CONFIG_JSON 1u        /* mandatory flags */
 #define WH_XL_STREAM_V2 2u
 #define WH_XL_OPTIONAL_MAX (16u << 20)
-#define WH_XL_CONFIG_MAX (1u << 20)
+#define WH_XL_CONFIG_MAX (512u << 10)
+#define WH_XL_EXTRA_MAX (64u << 10)      /* what stands behind the configuration, if it is to be kept */
 #define WH_XL_BYTE_ORDER 0x01020304u
 
 extern const uint8_t wh_xl_magic[WH_XL_MAGIC_BYTES];
