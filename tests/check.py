@@ -81,7 +81,8 @@ def programs(directory, *suites):
 def pytest(what, directory):
     return Step(f"{what} with {directory}", [*PYTEST, what], count=pytest_count,
                 env={"WHERRY": str(ROOT / directory / "wherry"),
-                     "CUTS": str(ROOT / directory / "tests" / "wire" / "cuts")})
+                     "CUTS": str(ROOT / directory / "tests" / "wire" / "cuts"),
+                     "EXAMPLE": str(ROOT / directory / "docs" / "example")})
 
 
 # Each chain runs in order; chains run side by side.
