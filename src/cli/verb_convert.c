@@ -36,6 +36,16 @@ static bool container(const char *name, enum wh_container *to)
     return false;
 }
 
+static unsigned width(struct argp_state *state, const char *text)
+{
+    if (strcmp(text, "32") == 0)
+        return 32;
+    if (strcmp(text, "64") == 0)
+        return 64;
+    argp_error(state, "a width is 32 or 64, not '%s'", text);
+    return 0;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct args *a = state->input;
@@ -60,9 +70,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "a container is xl, libxl or libxc, not '%s'", arg);
         return 0;
     case 'w':
-        if (strcmp(arg, "32") != 0 && strcmp(arg, "64") != 0)
-            argp_error(state, "a width is 32 or 64, not '%s'", arg);
-        a->how.width = strcmp(arg, "32") == 0 ? 32 : 64;
+        a->how.width = width(state, arg);
         return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num >= 2)
