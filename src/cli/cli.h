@@ -17,9 +17,11 @@ struct wh_verb {
 
 extern const struct wh_verb wh_verb_convert, wh_verb_extract, wh_verb_inspect, wh_verb_verify;
 
-/* Run a job to its end: progress on a terminal's stderr, SIGINT and SIGTERM cancel it.  A NULL
- * job is one there was no memory for.  The result's text is not printed. */
-enum wh_kind wh_cli_run(struct wh_job *j);
+/* Run a job to its end and free it: progress on a terminal's stderr, SIGINT and SIGTERM cancel it.
+ * show prints what it found and returns whether a failure is told with that; otherwise its text
+ * goes to stderr.  A NULL job is one that could not be made.  Returns the exit code. */
+int wh_cli_job(struct wh_job *j, bool (*show)(const struct wh_job *j, enum wh_kind kind, void *arg),
+               void *arg);
 
 /* "wherry: TEXT" on stderr.  Returns the exit code. */
 int wh_cli_fail(enum wh_kind kind, const char *text);

@@ -95,12 +95,10 @@ static void cancelling_signals(sigset_t *set)
     }
 }
 
-enum wh_kind wh_cli_run(struct wh_job *j)
+static enum wh_kind run(struct wh_job *j)
 {
     sigset_t set, before;
 
-    if (!j)
-        return WH_SYSTEM;
     cancelling_signals(&set);
     sigprocmask(SIG_BLOCK, &set, &before);
     wh_auto_fd int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -108,6 +106,18 @@ enum wh_kind wh_cli_run(struct wh_job *j)
         attend(j, signals);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return wh_job_wait(j);
+}
+
+int wh_cli_job(struct wh_job *j, bool (*show)(const struct wh_job *j, enum wh_kind kind, void *arg),
+               void *arg)
+{
+    if (!j)
+        return wh_cli_fail(WH_SYSTEM, "no memory or no descriptors are left");
+    enum wh_kind kind = run(j);
+    bool told = show && show(j, kind, arg);
+    int code = kind == WH_OK || told ? wh_kind_exit(kind) : wh_cli_fail(kind, wh_job_error(j));
+    wh_job_free(j);
+    return code;
 }
 
 int wh_cli_fail(enum wh_kind kind, const char *text)

@@ -87,17 +87,21 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 /* What a person would not expect is said in any case. */
-static void tell(const struct args *a, const char *result)
+static bool show(const struct wh_job *j, enum wh_kind kind, void *arg)
 {
-    const char *why;
+    const struct args *a = arg;
+    const char *why, *result = wh_job_json(j);
     size_t at;
-    wh_auto_json json_object *o = wh_json_parse(result, strlen(result), &why, &at);
 
+    if (kind != WH_OK)
+        return false;
+    wh_auto_json json_object *o = wh_json_parse(result, strlen(result), &why, &at);
     if (a->json)
         fprintf(strcmp(a->file[1], "-") == 0 ? stderr : stdout, "%s\n", result);
     else if (json_object_get_boolean(json_object_object_get(o, "emulator_left_out")))
         fputs("wherry: a libxc image has no place for the emulator's state: it was left out\n",
               stderr);
+    return true;
 }
 
 static int run(int argc, char **argv)
@@ -112,15 +116,7 @@ static int run(int argc, char **argv)
     struct args a = { .how = { .to = WH_SAME } };
 
     argp_parse(&argp, argc, argv, 0, NULL, &a);
-    struct wh_job *j = wh_convert_new(a.file[0], a.file[1], &a.how);
-    if (!j)
-        return wh_cli_fail(WH_SYSTEM, "out of memory");
-    enum wh_kind kind = wh_cli_run(j);
-    int code = kind == WH_OK ? 0 : wh_cli_fail(kind, wh_job_error(j));
-    if (kind == WH_OK)
-        tell(&a, wh_job_json(j));
-    wh_job_free(j);
-    return code;
+    return wh_cli_job(wh_convert_new(a.file[0], a.file[1], &a.how), show, &a);
 }
 
 const struct wh_verb wh_verb_convert = { "convert", "write an image in another container", run };

@@ -72,13 +72,7 @@ static int run(int argc, char **argv)
     struct args a = { .what = { .output = "-" } };
 
     argp_parse(&argp, argc, argv, 0, NULL, &a);
-    struct wh_job *j = wh_extract_new(a.file, &a.what);
-    if (!j)
-        return wh_cli_fail(WH_SYSTEM, "out of memory");
-    enum wh_kind kind = wh_cli_run(j);
-    int code = kind == WH_OK ? 0 : wh_cli_fail(kind, wh_job_error(j));
-    wh_job_free(j);
-    return code;
+    return wh_cli_job(wh_extract_new(a.file, &a.what), NULL, NULL);
 }
 
 const struct wh_verb wh_verb_extract = { "extract", "take one thing out of an image", run };

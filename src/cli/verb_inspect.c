@@ -46,7 +46,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_usage(state);
         return 0;
     case ARGP_KEY_ARG:
-        *(const char **)state->input = arg;
+        *(char **)state->input = arg;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -75,66 +75,56 @@ static void print_json(void *arg, const struct wh_rec *r)
                                                                JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
-static void print_summary(const char *path, const struct wh_job *j)
+static bool show_summary(const struct wh_job *j, enum wh_kind kind, void *path)
 {
     const struct wh_report *r = wh_inspect_report(j);
 
-    if (json && records) {
+    (void)kind;
+    if (r && json && records) {
         printf("%s\n", wh_job_json(j));
-    } else if (json) {
+    } else if (r && json) {
         wh_auto_json json_object *o = wh_report_json(r);
         printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
                                                              JSON_C_TO_STRING_SPACED |
                                                              JSON_C_TO_STRING_NOSLASHESCAPE));
-    } else {
+    } else if (r) {
         if (records)
             putchar('\n');
         wh_print_summary(stdout, path, r);
         if (flags & WH_PAGES)
             wh_print_map(stdout, r);
     }
+    return false;
 }
 
-static int inspect(const char *path)
+static int inspect(char *path)
 {
     struct wh_job *j = wh_inspect_new(path, flags);
 
-    if (!j)
-        return wh_cli_fail(WH_SYSTEM, "out of memory");
-    if (records)
+    if (j && records)
         wh_inspect_on_record(j, json ? print_json : print_text, stdout);
-    enum wh_kind kind = wh_cli_run(j);
-    if (wh_inspect_report(j))
-        print_summary(path, j);
-    int code = kind == WH_OK ? 0 : wh_cli_fail(kind, wh_job_error(j));
-    wh_job_free(j);
-    return code;
+    return wh_cli_job(j, show_summary, path);
 }
 
-static int find_page(const char *path)
+static bool show_page(const struct wh_job *j, enum wh_kind kind, void *arg)
 {
-    struct wh_job *j = wh_page_new(path, pfn);
-    enum wh_kind kind = wh_cli_run(j);
     const char *why;
     size_t at;
 
-    if (!j)
-        return wh_cli_fail(WH_SYSTEM, "out of memory");
-    int code = kind == WH_OK ? 0 : wh_cli_fail(kind, wh_job_error(j));
-    if (kind == WH_OK && json) {
+    (void)arg;
+    if (kind != WH_OK)
+        return false;
+    if (json) {
         printf("%s\n", wh_job_json(j));
-    } else if (kind == WH_OK) {
-        wh_auto_json json_object *o =
-            wh_json_parse(wh_job_json(j), strlen(wh_job_json(j)), &why, &at);
-        uint64_t offset = wh_json_number(o, "offset", UINT64_MAX);
-
-        printf("page %#" PRIx64 ": %s", pfn, wh_json_string(o, "type", "not named"));
-        if (offset != UINT64_MAX)
-            printf(", contents at offset %#" PRIx64, offset);
-        putchar('\n');
+        return true;
     }
-    wh_job_free(j);
-    return code;
+    wh_auto_json json_object *o = wh_json_parse(wh_job_json(j), strlen(wh_job_json(j)), &why, &at);
+    uint64_t offset = wh_json_number(o, "offset", UINT64_MAX);
+    printf("page %#" PRIx64 ": %s", pfn, wh_json_string(o, "type", "not named"));
+    if (offset != UINT64_MAX)
+        printf(", contents at offset %#" PRIx64, offset);
+    putchar('\n');
+    return true;
 }
 
 static int run(int argc, char **argv)
@@ -146,10 +136,10 @@ static int run(int argc, char **argv)
         "3 a system call failed.",
         NULL, NULL, NULL,
     };
-    const char *path = NULL;
+    char *path = NULL;
 
     argp_parse(&argp, argc, argv, 0, NULL, &path);
-    return one_page ? find_page(path) : inspect(path);
+    return one_page ? wh_cli_job(wh_page_new(path, pfn), show_page, NULL) : inspect(path);
 }
 
 const struct wh_verb wh_verb_inspect = { "inspect", "say what is in an image", run };

@@ -51,24 +51,21 @@ static void print_findings(const char *path, const struct wh_job *j)
         printf("%s: and %" PRIu64 " more\n", path, wh_findings(j) - i);
 }
 
-static int verify(const char *path)
+/* A broken image is told of on standard output: that is what was asked for. */
+static bool show(const struct wh_job *j, enum wh_kind kind, void *path)
 {
-    struct wh_job *j = wh_verify_new(path, flags);
-    enum wh_kind kind = wh_cli_run(j);
-    int code = wh_kind_exit(kind);
-
-    if (!j)
-        return wh_cli_fail(WH_SYSTEM, "out of memory");
     if (kind != WH_OK && kind != WH_STREAM)
-        wh_cli_fail(kind, wh_job_error(j));
-    else if (json && !quiet)
+        return false;
+    if (quiet)
+        return true;
+    if (json) {
         printf("%s\n", wh_job_json(j));
-    else if (!quiet)
-        print_findings(path, j);
-    if (kind == WH_OK && !json && !quiet)
-        printf("%s: good\n", path);
-    wh_job_free(j);
-    return code;
+        return true;
+    }
+    print_findings(path, j);
+    if (kind == WH_OK)
+        printf("%s: good\n", (const char *)path);
+    return true;
 }
 
 /* The worst of several files: a failure of the system hides nothing, but is not the image's. */
@@ -84,7 +81,7 @@ static int run(int argc, char **argv)
 
     argp_parse(&argp, argc, argv, 0, &first, NULL);
     for (int i = first; i < argc; i++) {
-        int code = verify(argv[i]);
+        int code = wh_cli_job(wh_verify_new(argv[i], flags), show, argv[i]);
 
         if (code > worst)
             worst = code;
