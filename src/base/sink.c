@@ -167,6 +167,8 @@ static bool resolve(struct wh_op *op, struct wh_outfile *o, const char *path)
     }
     if (errno != ENOENT)
         return wh_fail_sys(&op->err, errno, "write %s", path);
+    if (lstat(path, &st) == 0)
+        return wh_fail(&op->err, WH_USAGE, "%s is a link to nothing", path);
     strcpy(o->path, path);          /* it is no longer than the kernel took */
     return true;
 }

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "base/job.h"
 #include "image.h"
@@ -235,17 +236,25 @@ static void cancel_by_signal(int number)
     wh_job_cancel(signalled);
 }
 
-/* Signals go to the program's own thread, never to a job's. */
+/* While the program's own thread takes no signal, no other does; when it does, it may cancel. */
 static void signals(void **state)
 {
     struct made *m = make();
+    sigset_t set, pending;
 
     (void)state;
     m->wait = true;
     signalled = &m->job;
     signal(SIGALRM, cancel_by_signal);
     assert_true(wh_job_start(&m->job));
-    alarm(1);
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    kill(getpid(), SIGALRM);
+    unit_sleep_ms(20);
+    sigpending(&pending);
+    assert_true(sigismember(&pending, SIGALRM));
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     assert_int_equal(wh_job_wait(&m->job), WH_CANCELLED);
     wh_job_free(&m->job);
 }
@@ -340,6 +349,38 @@ static void slow_input(void **state)
     wh_job_free(j);
     close(pair[0]);
     close(pair[1]);
+}
+
+/* A named pipe that nobody has opened to write: opening it to read must not hang either. */
+static void named_pipe(void **state)
+{
+    struct wh_op *op = *state;
+    wh_auto_fd int file = image_file(op, WH_PV, image_xl);
+    char folder[200], path[300];
+    size_t n;
+
+    wh_auto_free uint8_t *p = unit_slurp(file, &n);
+    unit_folder(folder, sizeof folder);
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    for (int write_it = 0; write_it < 2; write_it++) {
+        struct wh_job *j = wh_verify_new(path, 0);
+
+        assert_true(wh_job_start(j));
+        unit_sleep_ms(20);
+        assert_int_equal(wh_job_state(j, NULL), WH_JOB_RUNNING);
+        if (write_it) {
+            wh_auto_fd int fd = open(path, O_WRONLY);
+
+            for (size_t at = 0; at < n; at += 1000)
+                assert_true(write(fd, p + at, n - at < 1000 ? n - at : 1000) > 0);
+        } else {
+            wh_job_cancel(j);
+        }
+        assert_int_equal(wh_job_wait(j), write_it ? WH_OK : WH_CANCELLED);
+        wh_job_free(j);
+    }
+    unit_remove_folder(folder);
 }
 
 static void findings(void **state)
@@ -457,6 +498,7 @@ int main(void)
         TEST("an input that is not to be opened is a system error with its path", missing_input),
         OP_TEST("an input that is given is read from where it stands and left open", given_input),
         OP_TEST("a pipe that never ends is no hindrance to a cancel", slow_input),
+        OP_TEST("a named pipe is waited for, its first writer too", named_pipe),
         OP_TEST("findings are kept and can be asked for", findings),
         OP_TEST("an inspection counts the findings that a verification has", same_findings),
         OP_TEST("an index that points anywhere is the image's fault", lying_indexes),

@@ -124,7 +124,8 @@ static void whole_images(void **state)
 
 /* ----------------------------------------------------------------------------- headers */
 
-static uint8_t *written(struct wh_op *op, size_t *n, bool (*write)(struct wh_op *, struct wh_sink *))
+static uint8_t *written(struct wh_op *op, size_t *n,
+                        bool (*write)(struct wh_op *, struct wh_sink *))
 {
     wh_auto_fd int fd = unit_file("", 0);
     struct wh_sink k;

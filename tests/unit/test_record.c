@@ -45,7 +45,8 @@ static void check_unique(const struct wh_layer *layer, const struct wh_row *row)
     assert_row(layer, row, row->name && *row->name);
     for (const struct wh_row *other = layer->rows; other < row; other++) {
         assert_row(layer, row, strcmp(other->name, row->name) != 0);
-        assert_row(layer, row, other->type != row->type || ((other->flags | row->flags) & WH_HEADER));
+        assert_row(layer, row, other->type != row->type ||
+                                   ((other->flags | row->flags) & WH_HEADER));
     }
 }
 
@@ -223,7 +224,8 @@ static void long_lines(void **state)
 
 static void field_values(void **state)
 {
-    static const uint8_t body[16] = { 'L', 'i', 'b', 'x', 'l', 'F', 'm', 't', 0, 0, 0, 2, 1, 2, 3, 4 };
+    static const uint8_t body[16] = { 'L', 'i', 'b', 'x', 'l', 'F', 'm', 't', 0, 0, 0, 2,
+                                      1,   2,   3,   4 };
     struct wh_rec r = { .layer = &wh_layer_libxl, .length = sizeof body, .body = body,
                         .row = wh_row_named(&wh_layer_libxl, "header") };
 

@@ -188,6 +188,28 @@ static void to_a_socket(void **state)
     }
 }
 
+/* The kernel copies nothing into a file that only takes appends. */
+static void the_long_way(void **state)
+{
+    struct wh_op *op = *state;
+    wh_auto_fd int from = unit_file(data, BYTES);
+    wh_auto_fd int fd = unit_file("", 0);
+    struct wh_sink k;
+    uint64_t gone;
+    size_t n;
+
+    assert_int_equal(fcntl(fd, F_SETFL, O_APPEND), 0);
+    assert_true(wh_sink_open(op, &k, fd));
+    assert_true(wh_sink_write(op, &k, data, 1000));
+    assert_true(wh_sink_copy(op, &k, from, 1000, BYTES, &gone));
+    assert_int_equal(gone, BYTES - 1000);
+    assert_true(wh_sink_flush(op, &k));
+    wh_auto_free uint8_t *is = unit_slurp(fd, &n);
+    assert_int_equal(n, BYTES);
+    assert_memory_equal(is, data, BYTES);
+    wh_sink_close(&k);
+}
+
 static void copy_ends(void **state)
 {
     struct wh_op *op = *state;
@@ -564,6 +586,7 @@ int main(void)
         OP_TEST("a file gets what was written, zeroed and copied, in order", to_a_file),
         OP_TEST("so does a pipe with a slow reader, blocking or not", to_a_pipe),
         OP_TEST("so does a socket, blocking or not", to_a_socket),
+        OP_TEST("what the kernel does not copy is carried", the_long_way),
         OP_TEST("a copy is short where the file ends", copy_ends),
         OP_TEST("a file that may not grow takes what it can and fails", no_room),
         OP_TEST("a pipe that nobody reads is a system error", nobody_reads),

@@ -225,6 +225,31 @@ static void limit(void **state)
     assert_false(s.full);
 }
 
+/* Three sets out of one purse: together they take no more than it has. */
+static void shared_limit(void **state)
+{
+    struct wh_sparse purse, s[2];
+    uint64_t seed = 5;
+
+    (void)state;
+    wh_sparse_init(&purse, 2u << 20);
+    wh_sparse_init_shared(&s[0], &purse);
+    wh_sparse_init_shared(&s[1], &purse);
+    for (int i = 0; i < 1000; i++) {
+        wh_sparse_set(&purse, unit_below(&seed, PART));
+        wh_sparse_set(&s[i % 2], unit_below(&seed, PART));
+        assert_true(purse.used <= purse.limit);
+        assert_int_equal(s[0].used + s[1].used, 0);
+    }
+    assert_true(purse.full || s[0].full || s[1].full);
+    assert_true(s[0].count > 0 && s[1].count > 0);
+    wh_sparse_free(&s[0]);
+    wh_sparse_free(&s[1]);
+    assert_int_equal(s[0].count, 0);
+    wh_sparse_free(&s[0]);
+    wh_sparse_free(&purse);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +262,7 @@ int main(void)
         TEST("a run past 2^40 is set up to there and makes the set full", runs_past_the_end),
         TEST("numbers of 2^40 and above make the set full", too_great),
         TEST("scattered numbers meet the limit and no more", limit),
+        TEST("sets that share a limit meet it together", shared_limit),
     };
 
     return cmocka_run_group_tests_name("sparse", tests, NULL, NULL);

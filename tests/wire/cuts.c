@@ -257,7 +257,8 @@ static void cut(struct stream *s, size_t n)
         bool ok = walk(s, watches[k], s->p, n, &complete);
 
         if (n == s->whole ? !ok || !complete || s->findings > 0 : !is_refused(s, ok, complete))
-            complain(s, "cut at", n, n == s->whole ? "refused, but whole" : "not refused, or twice");
+            complain(s, "cut at", n,
+                     n == s->whole ? "refused, but whole" : "not refused, or twice");
         if (complete != (n == s->whole || (n > s->whole && s->framed)))
             complain(s, "cut at", n, complete ? "called complete" : "not called complete");
     }

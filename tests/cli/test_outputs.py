@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Where outputs may go, what inputs may be, and how work is stopped."""
+
+import os
+import signal
+import stat
+import subprocess
+import time
+
+import harness
+import pytest
+
+
+def put(path, name="hvm"):
+    path.write_bytes(harness.description("good", name).data)
+    return path
+
+
+def convert(directory, *arguments):
+    return harness.run("convert", *arguments, directory=directory)
+
+
+def test_a_fifo_or_a_device_as_output_is_refused_and_left_as_it_is(tmp_path):
+    put(tmp_path / "in")
+    os.mkfifo(tmp_path / "fifo")
+    for target in ("fifo", "/dev/null"):
+        result = convert(tmp_path, "in", target)
+        assert result.returncode == 2 and b"no regular file" in result.stderr
+    assert stat.S_ISFIFO(os.stat(tmp_path / "fifo").st_mode)
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_a_directory_as_output_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "folder").mkdir()
+    put(tmp_path / "in", "pvh")
+    with open(tmp_path / "in", "r+b") as broken:
+        broken.truncate(1000)           # were it read, that would be the error
+    result = convert(tmp_path, "in", "folder")
+    assert result.returncode == 3 and b"folder: Is a directory" in result.stderr
+
+
+def test_a_link_as_output_stays_and_what_it_leads_to_is_written(tmp_path):
+    put(tmp_path / "in")
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    assert convert(tmp_path, "in", "link").returncode == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").stat().st_size > 1000
+
+
+def test_a_link_to_nothing_as_output_is_refused(tmp_path):
+    put(tmp_path / "in")
+    (tmp_path / "link").symlink_to("nowhere")
+    assert convert(tmp_path, "in", "link").returncode == 2
+    assert sorted(os.listdir(tmp_path)) == ["in", "link"]
+
+
+@pytest.mark.parametrize("verb", [("convert", "sealed", "out"), ("extract", "--core", "out", "sealed"),
+                                  ("convert", "--to", "libxl", "sealed", "out")])
+def test_an_image_that_does_not_match_its_digest_is_not_passed_on(tmp_path, verb):
+    put(tmp_path / "in")
+    assert convert(tmp_path, "in", "sealed").returncode == 0
+    data = bytearray((tmp_path / "sealed").read_bytes())
+    data[len(data) // 2] ^= 1           # within a page: nothing but the digest sees it
+    (tmp_path / "sealed").write_bytes(data)
+    assert harness.run("verify", "sealed", directory=tmp_path).returncode == 0
+    result = harness.run(*verb, directory=tmp_path)
+    assert result.returncode == 1 and b"digest" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def start(directory, *arguments, **options):
+    return subprocess.Popen([harness.WHERRY, *arguments], cwd=directory, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, **options)
+
+
+def test_a_fifo_that_nobody_writes_to_can_be_given_up(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with start(tmp_path, "verify", "fifo") as child:
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=5) == 130
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    data = harness.description("good", "hvm").data
+    ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with start(tmp_path, "verify", "fifo", preexec_fn=ignore) as child:
+        with open(tmp_path / "fifo", "wb") as fifo:
+            time.sleep(0.3)
+            child.send_signal(signal.SIGHUP)
+            time.sleep(0.2)
+            fifo.write(data)
+        assert child.wait(timeout=5) == 0
+
+
+def test_a_second_signal_ends_what_cannot_notice_the_first(tmp_path):
+    """It writes to a pipe that is full and that nobody reads."""
+    (tmp_path / "in").write_bytes(harness.description("good", "pvh").data)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    try:
+        while True:
+            os.write(writing, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(writing, True)
+    with subprocess.Popen([harness.WHERRY, "inspect", "--records", "in"], cwd=tmp_path,
+                          stdout=writing, stderr=subprocess.DEVNULL) as child:
+        for _ in range(20):
+            time.sleep(0.2)
+            child.send_signal(signal.SIGINT)
+            if child.poll() is not None:
+                break
+        assert child.wait(timeout=5) != 0
+    os.close(reading)
+    os.close(writing)
