@@ -26,8 +26,9 @@ int wh_cli_job(struct wh_job *j, bool (*show)(const struct wh_job *j, enum wh_ki
 /* "wherry: TEXT" on stderr.  Returns the exit code. */
 int wh_cli_fail(enum wh_kind kind, const char *text);
 
-/* Output that could not be written is a failure of its own, however good the rest. */
-int wh_cli_exit(int code);
+/* Text from outside, a file's name or a guest's: UTF-8 without the controls of ASCII and those that
+ * begin with U+0080 (C2 80 to C2 9F), which a terminal would obey. */
+void wh_print_plain(FILE *f, const char *s);
 
 /* A number as C writes them: decimal, 0x.  False: it is none. */
 bool wh_cli_number(const char *text, uint64_t *ret);

@@ -34,11 +34,21 @@ static void hold_standard_fds(void)
     }
 }
 
+/* Output that could not be written is a failure, however good the rest; also of argp's --help, which
+ * exits by itself. */
+static void flush_or_fail(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return;
+    _exit(wh_cli_fail(WH_SYSTEM, "standard output could not be written"));
+}
+
 int main(int argc, char **argv)
 {
     static char name[64];
 
     hold_standard_fds();
+    atexit(flush_or_fail);
     signal(SIGPIPE, SIG_IGN);           /* a reader that leaves is an error like another */
     if (argc < 2) {
         usage(stderr);
@@ -47,18 +57,18 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         usage(stdout);
-        return wh_cli_exit(0);
+        return 0;
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
         printf("wherry %s\n", wh_version());
-        return wh_cli_exit(0);
+        return 0;
     }
     for (size_t i = 0; i < WH_COUNT(verbs); i++) {
         if (strcmp(argv[1], verbs[i]->name) == 0) {
             snprintf(name, sizeof name, "wherry %s", argv[1]);
             argv[1] = name;
             argp_err_exit_status = wh_kind_exit(WH_USAGE);
-            return wh_cli_exit(verbs[i]->run(argc - 1, argv + 1));
+            return verbs[i]->run(argc - 1, argv + 1);
         }
     }
     fprintf(stderr, "wherry: there is no verb '%s' (wherry --help lists them)\n", argv[1]);

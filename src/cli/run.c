@@ -122,15 +122,21 @@ int wh_cli_job(struct wh_job *j, bool (*show)(const struct wh_job *j, enum wh_ki
 
 int wh_cli_fail(enum wh_kind kind, const char *text)
 {
-    fprintf(stderr, "wherry: %s\n", text);
+    fputs("wherry: ", stderr);
+    wh_print_plain(stderr, text);
+    putc('\n', stderr);
     return wh_kind_exit(kind);
 }
 
-int wh_cli_exit(int code)
+void wh_print_plain(FILE *f, const char *s)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return code;
-    return wh_cli_fail(WH_SYSTEM, "standard output could not be written");
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)s[0], next = (unsigned char)s[1];
+        bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
+
+        putc(c < 0x20 || c == 0x7f || c1 ? '?' : c, f);
+        s += c1;
+    }
 }
 
 bool wh_cli_number(const char *text, uint64_t *ret)

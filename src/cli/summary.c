@@ -20,18 +20,6 @@ void wh_print_record(FILE *f, const struct wh_rec *r)
             wh_rec_name(r, scratch, sizeof scratch), r->length, l.used ? "  " : "", l.text);
 }
 
-/* UTF-8 without the controls of ASCII and those that begin with U+0080 (C2 80 to C2 9F). */
-static void print_plain(FILE *f, const char *s)
-{
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)s[0], next = (unsigned char)s[1];
-        bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
-
-        putc(c < 0x20 || c == 0x7f || c1 ? '?' : c, f);
-        s += c1;
-    }
-}
-
 static const char *container_text(enum wh_format c)
 {
     static const char *const text[] = { "nothing known", "xl save file", "libxl stream",
@@ -59,7 +47,7 @@ static void print_guest(FILE *f, const struct wh_report *r)
 
     fputs("  guest     ", f);
     if (name) {
-        print_plain(f, name);
+        wh_print_plain(f, name);
         fputs(": ", f);
     }
     fputs(guest_text(r), f);
@@ -186,7 +174,8 @@ void wh_print_summary(FILE *f, const char *path, const struct wh_report *r)
 {
     const struct wh_image *i = &r->image;
 
-    fprintf(f, "%s: %s, %s, %" PRIu64 " bytes\n", path, container_text(i->container),
+    wh_print_plain(f, path);
+    fprintf(f, ": %s, %s, %" PRIu64 " bytes\n", container_text(i->container),
             i->complete ? "complete" : "incomplete", i->size);
     if (i->guest) {
         print_guest(f, r);

@@ -44,11 +44,15 @@ static void print_findings(const char *path, const struct wh_job *j)
     struct wh_finding f;
     size_t i = 0;
 
-    for (; wh_finding_get(j, i, &f); i++)
-        printf("%s: offset %#" PRIx64 ": %s %s: %s: expected %s, found %s\n", path, f.offset,
-               f.layer, f.record, f.rule, f.expected, f.found);
-    if (wh_findings(j) > i)
-        printf("%s: and %" PRIu64 " more\n", path, wh_findings(j) - i);
+    for (; wh_finding_get(j, i, &f); i++) {
+        wh_print_plain(stdout, path);
+        printf(": offset %#" PRIx64 ": %s %s: %s: expected %s, found %s\n", f.offset, f.layer,
+               f.record, f.rule, f.expected, f.found);
+    }
+    if (wh_findings(j) > i) {
+        wh_print_plain(stdout, path);
+        printf(": and %" PRIu64 " more\n", wh_findings(j) - i);
+    }
 }
 
 /* A broken image is told of on standard output: that is what was asked for. */
@@ -63,8 +67,10 @@ static bool show(const struct wh_job *j, enum wh_kind kind, void *path)
         return true;
     }
     print_findings(path, j);
-    if (kind == WH_OK)
-        printf("%s: good\n", (const char *)path);
+    if (kind == WH_OK) {
+        wh_print_plain(stdout, path);
+        puts(": good");
+    }
     return true;
 }
 

@@ -92,6 +92,8 @@ static bool run(struct wh_op *op, struct wh_job *job)
             conclude(s, &in.walk);
         if (ok && s->report.findings > 0)
             ok = wh_fail(&op->err, WH_STREAM, "%s", s->report.first);
+        if (op->err.kind == WH_STREAM)
+            wh_while(&op->err, "%s", job->path);
     }
     wh_input_close(&in);
     return ok;

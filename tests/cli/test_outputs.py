@@ -115,3 +115,20 @@ def test_a_second_signal_ends_what_cannot_notice_the_first(tmp_path):
         assert child.wait(timeout=5) != 0
     os.close(reading)
     os.close(writing)
+
+
+@pytest.mark.parametrize("verb", ["inspect", "verify", "convert", "extract"])
+def test_help_that_could_not_be_written_is_a_failure(tmp_path, verb):
+    with open("/dev/full", "wb") as full:
+        child = subprocess.run([harness.WHERRY, verb, "--help"], stdout=full, check=False,
+                               stderr=subprocess.PIPE)
+    assert child.returncode == 3 and b"could not be written" in child.stderr
+
+
+def test_a_file_name_cannot_command_the_terminal(tmp_path):
+    put(tmp_path / "a\x1b[31m\nb")
+    for verb in ("verify", "inspect"):
+        result = harness.run(verb, "a\x1b[31m\nb", "--digest", directory=tmp_path)
+        assert result.stdout.startswith(b"a?[31m?b: ")
+    result = harness.run("verify", "no\x1bfile", directory=tmp_path)
+    assert b"\x1b" not in result.stderr
