@@ -295,6 +295,24 @@ def test_in_and_out_can_be_the_same_file(tmp_path, name):
     assert listing(tmp_path) == ["other", "same"]
 
 
+def test_a_link_is_followed_to_what_is_to_be_written(tmp_path):
+    put(tmp_path, "in", good("pv64-libxl"))
+    put(tmp_path, "real", b"old")
+    os.symlink("real", tmp_path / "link")
+    must("convert", "in", "link", directory=tmp_path)
+    assert os.readlink(tmp_path / "link") == "real"
+    assert (tmp_path / "real").read_bytes() == good("pv64-libxl")
+
+
+def test_an_output_that_is_no_file_is_refused_not_replaced(tmp_path):
+    put(tmp_path, "in", good("pv64-libxl"))
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("fifo", "/dev/null"):
+        assert run("convert", "in", name, directory=tmp_path).returncode == USAGE
+        assert not os.path.isfile(tmp_path / name)
+    assert listing(tmp_path) == ["fifo", "in"]
+
+
 def test_an_output_has_mode_0600_whatever_the_umask_and_the_file_before_it(tmp_path):
     put(tmp_path, "in", good("pv64"))
     put(tmp_path, "old", b"").chmod(0o644)
@@ -377,6 +395,15 @@ def test_a_config_that_is_not_json_is_2_and_nothing_is_written(tmp_path, text):
     result = run("convert", "--to", "xl", "--config", "config", "in", "out", directory=tmp_path)
     assert (result.returncode, result.stdout) == (USAGE, b"")
     assert result.stderr.startswith(b"wherry: config: ")
+    assert listing(tmp_path) == ["config", "in"]
+
+
+@pytest.mark.parametrize("to", ["libxl", "libxc"])
+def test_a_config_for_a_container_that_has_none_is_2(tmp_path, to):
+    put(tmp_path, "in", good("pv64"))
+    put(tmp_path, "config", b"{}")
+    result = run("convert", "--to", to, "--config", "config", "in", "out", directory=tmp_path)
+    assert result.returncode == USAGE
     assert listing(tmp_path) == ["config", "in"]
 
 

@@ -168,6 +168,25 @@ def test_a_page_is_found_at_the_same_place_with_and_without_an_index(tmp_path, n
             assert data[by_scan["offset"]:by_scan["offset"] + 4096] == contents
 
 
+def test_a_coarse_index_finds_a_page_among_many_records(tmp_path):
+    """More runs of records than an index has entries: each entry then covers several."""
+    count = 9000
+    whole = harness.description("good", "hvm-live")
+    at = next(i for i, part in enumerate(whole.parts) if part.name == "PAGE_DATA")
+    hole = "".join(f"PAGE_DATA {0x1000 + k}:xtab\n" for k in range(count))
+    holes = build("libxc\ndomain type=hvm\n" + hole)[40:]
+    data = [part.data for part in whole.parts]
+    put(tmp_path, "plain", b"".join(data[:at + 1]) + holes + b"".join(data[at + 1:]))
+    must("convert", "plain", "trailed", directory=tmp_path)
+    told = json.loads(must("inspect", "--json", "--digest", "trailed", directory=tmp_path))
+    assert told["pages"]["distinct"] > count > told["trailer"]["index_entries"] > 0
+    for pfn in (0, 1, 2, 3, 0xf0000, 0x1000, 0x1000 + count - 1):
+        by_index, by_scan = (json.loads(must("inspect", "--json", "--page", str(pfn), image,
+                                             directory=tmp_path)) for image in ("trailed", "plain"))
+        assert by_index["indexed"]
+        assert (by_index["type"], by_index["offset"]) == (by_scan["type"], by_scan["offset"])
+
+
 def test_the_page_is_told_to_people_too(tmp_path):
     put(tmp_path, "image", good("pv64-live"))
     told = json.loads(must("inspect", "--json", "--page", "2", "image", directory=tmp_path))
