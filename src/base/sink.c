@@ -31,6 +31,11 @@ void wh_sink_close(struct wh_sink *k)
     k->buffer = NULL;
 }
 
+static const char *name_of(const struct wh_sink *k)
+{
+    return !k->name ? "the output" : strcmp(k->name, "-") == 0 ? "standard output" : k->name;
+}
+
 static bool put(struct wh_op *op, struct wh_sink *k, const uint8_t *p, size_t n)
 {
     if (!k->wait && !wh_go_on(op))
@@ -45,7 +50,7 @@ static bool put(struct wh_op *op, struct wh_sink *k, const uint8_t *p, size_t n)
         if (put < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (put < 0)
-            return wh_fail_sys(&op->err, errno, "write %s", k->name ? k->name : "the output");
+            return wh_fail_sys(&op->err, errno, "write %s", name_of(k));
         p += put;
         n -= (size_t)put;
     }
@@ -154,7 +159,7 @@ static bool remove_file(struct wh_op *op, const struct wh_undo *u)
 /* What a link leads to, or the path itself; where nothing is there yet, likewise. */
 static bool resolve(struct wh_op *op, struct wh_outfile *o, const char *path)
 {
-    struct stat st;
+    struct stat st, out;
 
     if (stat(path, &st) == 0) {
         if (S_ISDIR(st.st_mode))
@@ -163,6 +168,9 @@ static bool resolve(struct wh_op *op, struct wh_outfile *o, const char *path)
             return wh_fail(&op->err, WH_USAGE,
                            "%s is no regular file: it would be replaced (- is standard output)",
                            path);
+        if (fstat(STDOUT_FILENO, &out) == 0 && out.st_dev == st.st_dev && out.st_ino == st.st_ino)
+            return wh_fail(&op->err, WH_USAGE,
+                           "%s is standard output: it would be replaced (name it -)", path);
         return realpath(path, o->path) || wh_fail_sys(&op->err, errno, "write %s", path);
     }
     if (errno != ENOENT)

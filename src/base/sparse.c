@@ -35,16 +35,24 @@ void wh_sparse_init_shared(struct wh_sparse *s, struct wh_sparse *purse)
     *s = (struct wh_sparse){ .purse = purse };
 }
 
+static void give_back(struct wh_sparse *s, void *p, size_t size)
+{
+    free(p);
+    s->purse->used -= size;
+}
+
 void wh_sparse_free(struct wh_sparse *s)
 {
     for (unsigned t = 0; s->top && t < TOP; t++) {
         for (unsigned m = 0; s->top[t] && m < s->top[t]->end; m++) {
-            if (s->top[t]->chunk[m] != FULL)
-                free(s->top[t]->chunk[m]);
+            if (s->top[t]->chunk[m] && s->top[t]->chunk[m] != FULL)
+                give_back(s, s->top[t]->chunk[m], sizeof *s->top[t]->chunk[m]);
         }
-        free(s->top[t]);
+        if (s->top[t])
+            give_back(s, s->top[t], sizeof *s->top[t]);
     }
-    free(s->top);
+    if (s->top)
+        give_back(s, s->top, TOP * sizeof *s->top);
     if (s->purse == s)
         wh_sparse_init(s, s->limit);
     else
@@ -116,8 +124,7 @@ bool wh_sparse_set(struct wh_sparse *s, uint64_t n)
     *word |= bit;
     s->count++;
     if (++c->count == CHUNK) {
-        free(c);
-        s->purse->used -= sizeof *c;
+        give_back(s, c, sizeof *c);
         *at = FULL;
     }
     return false;
@@ -151,8 +158,7 @@ static void set_in_chunk(struct wh_sparse *s, struct chunk **at, uint64_t first,
     }
     s->count += c->count - before;
     if (c->count == CHUNK) {
-        free(c);
-        s->purse->used -= sizeof *c;
+        give_back(s, c, sizeof *c);
         *at = FULL;
     }
 }

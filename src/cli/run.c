@@ -13,6 +13,8 @@
 
 #define QUIET_MS 500            /* short work shows nothing */
 #define REDRAW_MS 200
+#define SECOND_MS 1000          /* what comes sooner is the same wish: timeout(1) and a closing
+                                   terminal send two */
 
 struct bar {
     bool shown;
@@ -65,7 +67,7 @@ static void attend(struct wh_job *j, int signals)
     struct bar bar = { .begun_ms = now_ms() };
     struct signalfd_siginfo info;
     struct wh_progress progress;
-    bool cancelled = false;
+    int64_t cancelled_ms = 0;
 
     while (wh_job_state(j, &progress) != WH_JOB_ENDED) {
         draw(&bar, &progress);
@@ -73,9 +75,10 @@ static void attend(struct wh_job *j, int signals)
             break;
         if (!(p[1].revents & POLLIN) || read(signals, &info, sizeof info) != sizeof info)
             continue;
-        if (cancelled)
+        if (cancelled_ms && now_ms() - cancelled_ms >= SECOND_MS)
             give_up((int)info.ssi_signo);
-        cancelled = true;
+        if (!cancelled_ms)
+            cancelled_ms = now_ms();
         wh_job_cancel(j);
     }
     if (bar.shown)

@@ -224,8 +224,9 @@ static bool read_config(struct wh_op *op, struct convert *c)
         return wh_fail_sys(&op->err, errno, "open %s", c->config_path);
     c->config = calloc(1, WH_XL_CONFIG_MAX);
     bool ok = (c->config || wh_fail_sys(&op->err, ENOMEM, "read %s", c->config_path)) &&
-              wh_source_open(op, &s, fd) &&
-              wh_source_read(op, &s, c->config, WH_XL_CONFIG_MAX, &got);
+              wh_source_open(op, &s, fd);
+    s.name = c->config_path;
+    ok = ok && wh_source_read(op, &s, c->config, WH_XL_CONFIG_MAX, &got);
     wh_source_close(&s);
     if (!ok)
         return false;

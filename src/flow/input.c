@@ -18,6 +18,8 @@ bool wh_input_open(struct wh_op *op, struct wh_input *in, const struct wh_job *j
     if (!wh_job_open_input(op, job, &in->fd) || !wh_source_open(op, &in->src, in->fd) ||
         !wh_walk_init(&in->walk, op, &in->src, watch, arg))
         return wh_while(&op->err, "%s", job->path);
+    in->src.name = job->path;
+    in->walk.want_digest = flags & WH_DIGEST_IF_ANY;
     in->walk.pedantic = flags & WH_PEDANTIC;
     bool sealed = false;
     if ((flags & WH_DIGEST_IF_ANY) && !wh_trailer_expected(op, &in->src, &sealed))

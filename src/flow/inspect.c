@@ -70,6 +70,9 @@ static void conclude(struct inspect *s, struct wh_walk *w)
     w->image.config = NULL;
     s->report.image.extra = NULL;       /* stays the walk's */
     s->reported = true;
+    free(w->body);                      /* up to 4 MiB, not needed for what follows */
+    w->body = NULL;
+    w->body_size = 0;
     wh_auto_json json_object *o = wh_report_json(&s->report);
     s->job.json = strdup(json_object_to_json_string_ext(
         o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));

@@ -117,7 +117,7 @@ bool wh_page_find(struct wh_op *op, const struct wh_job *job, struct wh_page *p)
 
     bool ok = wh_input_open(op, &in, job, &in_file, p, 0);
     if (ok && !find(op, &in, p))
-        ok = wh_while(&op->err, "%s", job->path);
+        ok = op->err.kind == WH_STREAM ? wh_while(&op->err, "%s", job->path) : false;
     wh_input_close(&in);
     return ok;
 }

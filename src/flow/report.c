@@ -10,7 +10,7 @@
 
 /* What a report's sets may take together, whatever a stream says.  Of a guest with data and zeros in
  * every 128 MiB that is enough for 200 GiB; of one that is all there, for any. */
-#define SETS_BYTES (7u << 20)
+#define SETS_BYTES (4u << 20)
 
 void wh_report_init(struct wh_report *r)
 {
@@ -55,11 +55,12 @@ void wh_report_record(struct wh_report *r, const struct wh_rec *rec)
 void wh_report_entries(struct wh_report *r, const uint64_t *entry, size_t n)
 {
     /* Runs of one type and of pfns that follow each other, which is what streams are made of. */
-    for (size_t i = 0, k; i < n; i = k) {
-        for (k = i + 1; k < n && entry[k] == entry[k - 1] + 1; k++)
-            ;
-        r->by_type[wh_page_type(entry[i])] += k - i;
-        wh_sparse_set_run(&r->pages.seen, wh_page_pfn(entry[i]), wh_page_pfn(entry[k - 1]) + 1);
+    for (size_t i = 0, k; i < n; i += k) {
+        uint64_t first = wh_page_pfn(entry[i]);
+
+        k = wh_run_length(entry + i, n - i);
+        r->by_type[wh_page_type(entry[i])] += k;
+        wh_sparse_set_run(&r->pages.seen, first, first + k);
     }
 }
 

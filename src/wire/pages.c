@@ -105,11 +105,20 @@ static bool check_run(struct wh_walk *w, struct batch *b, const uint64_t *entry,
     return true;
 }
 
-/* A pfn that overflows into the reserved bits ends a run, so that the bits are looked at. */
-static size_t run_length(const uint64_t *entry, size_t n)
+/* Eight entries at a time without a branch: the differences that are not 1 leave bits in wrong. */
+size_t wh_run_length(const uint64_t *entry, size_t n)
 {
     size_t k = 1;
 
+    while (k + 8 <= n) {
+        uint64_t wrong = (entry[k + 7] ^ entry[k - 1]) >> 52;
+
+        for (size_t j = 0; j < 8; j++)
+            wrong |= entry[k + j] - entry[k + j - 1] - 1;
+        if (wrong)
+            break;
+        k += 8;
+    }
     while (k < n && entry[k] == entry[k - 1] + 1 && (entry[k] & WH_PFN_MASK) != 0)
         k++;
     return k;
@@ -119,7 +128,7 @@ static bool check_entries(struct wh_walk *w, struct batch *b, const uint64_t *en
                           uint64_t at)
 {
     for (size_t k = 0, m; k < n; k += m) {
-        m = run_length(entry + k, n - k);
+        m = wh_run_length(entry + k, n - k);
         if (!check_run(w, b, entry + k, m, at + 8 * k))
             return false;
     }

@@ -217,15 +217,38 @@ static bool walk_records(struct wh_walk *w)
     return true;
 }
 
+/* A trailer that was not expected, since it is not the last on the volume: what stands before it was
+ * skipped. */
+static bool read_again(struct wh_walk *w)
+{
+    struct wh_source *s = w->src;
+    uint64_t here = s->at, gone;
+
+    s->digest = wh_digest_new();
+    if (!s->digest)
+        return wh_fail_sys(&w->op->err, ENOMEM, "read the trailer");
+    wh_source_seek(s, 0);
+    bool ok = wh_source_skip(w->op, s, here, &gone);
+    wh_digest_get(s->digest, w->digest);
+    wh_digest_free(s->digest);
+    s->digest = NULL;
+    wh_source_seek(s, here);
+    w->digested = true;
+    return ok;
+}
+
 bool wh_walk_trailer(struct wh_walk *w)
 {
-    struct wh_digest *stream = w->src->digest, *own = wh_digest_new();
+    struct wh_digest *stream = w->src->digest, *own;
 
-    if (!own)
-        return wh_fail_sys(&w->op->err, ENOMEM, "read the trailer");
     if (stream)
         wh_digest_get(stream, w->digest);
     w->digested = stream != NULL;
+    if (!stream && w->want_digest && w->src->seekable && !read_again(w))
+        return false;
+    own = wh_digest_new();
+    if (!own)
+        return wh_fail_sys(&w->op->err, ENOMEM, "read the trailer");
     w->src->digest = own;
     bool ok = walk_records(w);
     w->src->digest = stream;

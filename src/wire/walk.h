@@ -52,6 +52,7 @@ struct wh_walk {
     uint64_t *entry, *data;     /* page entries, and those with contents: WH_ENTRIES_MAX each */
     uint64_t contents_at;       /* for .entries: where the contents of the first of them that has
                                    some stand */
+    bool want_digest;           /* of a trailer behind which more stands, too: read it all again */
     bool digested;              /* every byte up to the trailer was read; .digest is theirs */
     uint8_t digest[WH_DIGEST_BYTES], trailer_digest[WH_DIGEST_BYTES];
     unsigned want_width;        /* legacy: what the user says; 0: find out */
@@ -153,6 +154,10 @@ const char *wh_page_type_name(unsigned type);
 
 /* What a page of this guest should be instead of that type; NULL: nothing is wrong with it. */
 const char *wh_page_type_wrong(const struct wh_image *i, unsigned type);
+
+/* How many of n >= 1 entries are a run: of one type, with pfns that follow each other.  A pfn that
+ * overflows into the reserved bits ends it. */
+size_t wh_run_length(const uint64_t *entry, size_t n);
 
 /* Pre-copy rounds are seen by pfns that start again from below: count a batch in. */
 void wh_count_round(struct wh_image *i, uint64_t first_pfn, uint64_t last_pfn);

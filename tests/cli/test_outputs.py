@@ -132,3 +132,47 @@ def test_a_file_name_cannot_command_the_terminal(tmp_path):
         assert result.stdout.startswith(b"a?[31m?b: ")
     result = harness.run("verify", "no\x1bfile", directory=tmp_path)
     assert b"\x1b" not in result.stderr
+
+
+def test_standard_output_by_another_name_is_refused_and_keeps_what_it_has(tmp_path):
+    put(tmp_path / "in")
+    (tmp_path / "log").write_bytes(b"one\n")
+    with open(tmp_path / "log", "ab") as log:
+        child = subprocess.run([harness.WHERRY, "extract", "--config", "-o", "/dev/stdout", "in"],
+                               cwd=tmp_path, stdout=log, stderr=subprocess.PIPE, check=False)
+    assert child.returncode == 2 and b"standard output" in child.stderr
+    assert (tmp_path / "log").read_bytes() == b"one\n"
+
+
+def test_a_digest_counts_where_more_stands_behind_the_trailer(tmp_path):
+    """As on a volume that is longer than the file."""
+    put(tmp_path / "in")
+    assert convert(tmp_path, "in", "sealed").returncode == 0
+    data = bytearray((tmp_path / "sealed").read_bytes())
+    (tmp_path / "volume").write_bytes(data + bytes(4096))
+    assert convert(tmp_path, "volume", "out").returncode == 0
+    data[len(data) // 2] ^= 1
+    (tmp_path / "volume").write_bytes(data + bytes(4096))
+    result = convert(tmp_path, "volume", "out2")
+    assert result.returncode == 1 and b"digest" in result.stderr
+    assert not (tmp_path / "out2").exists()
+
+
+def test_two_signals_at_once_are_one_wish_and_leave_nothing(tmp_path):
+    data = harness.description("good", "hvm").data
+    for _ in range(5):
+        with start(tmp_path, "convert", "-", "out", stdin=subprocess.PIPE) as child:
+            child.stdin.write(data[:2000])
+            child.stdin.flush()
+            time.sleep(0.1)
+            child.send_signal(signal.SIGTERM)
+            child.send_signal(signal.SIGHUP)
+            assert child.wait(timeout=5) != 0
+            child.stdin.close()
+        assert os.listdir(tmp_path) == []
+
+
+def test_an_input_that_cannot_be_read_is_named(tmp_path):
+    put(tmp_path / "in")
+    result = harness.run("verify", "in", "/proc/self/mem", directory=tmp_path)
+    assert result.returncode == 3 and b"/proc/self/mem" in result.stderr
