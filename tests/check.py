@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """All tests but the lab's: builds with gcc, clang and the sanitizers, two jobs at a time, and
-closes with "N passed, N failed".  What a failing step printed is shown, and kept in build-*/ or
-build/check-*.log."""
+closes with "N passed, N failed".  What a failing step printed is shown."""
 
 import concurrent.futures
 import json

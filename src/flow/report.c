@@ -9,7 +9,7 @@
 #include "wire/xl.h"
 
 /* What a report's sets may take together, whatever a stream says.  Of a guest with data and zeros in
- * every 128 MiB that is enough for 200 GiB; of one that is all there, for any. */
+ * every 128 MiB that is enough for 90 GiB; of one that is all there, for any. */
 #define SETS_BYTES (4u << 20)
 
 void wh_report_init(struct wh_report *r)
