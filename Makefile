@@ -5,8 +5,8 @@
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wherry
 PYTEST = /usr/bin/python3 -m pytest -q -p no:cacheprovider
 PACKAGES = bash-completion binutils clang gcc gdb git libc6-dev libcmocka-dev libclang-rt-14-dev \
-	libjson-c-dev libsmartcols-dev libxxhash-dev llvm make meson ninja-build pkg-config \
-	python3 python3-pytest scdoc time xen-utils-4.17 zstd
+	libjson-c-dev libsmartcols-dev libxen-dev libxxhash-dev libzstd-dev llvm make meson \
+	ninja-build pkg-config python3 python3-pytest scdoc time xen-utils-4.17 zstd
 
 .PHONY: all build deps check check-fast demo fuzz bench docs install clean
 

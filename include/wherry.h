@@ -41,7 +41,7 @@ enum wh_kind {
     WH_USAGE = 2,       /* what was asked for makes no sense here */
     WH_SYSTEM = 3,      /* a system call failed: see the text */
     WH_TIMEOUT = 4,     /* a step took longer than it was given */
-    WH_PEER = 5,        /* the other end misbehaved or left */
+    WH_PEER = 5,        /* the other end, or QEMU, refused, misbehaved or left */
     WH_GUEST = 6,       /* the guest would not */
     WH_XEN = 7,         /* the hypervisor or its store would not */
     WH_CANCELLED = 8,   /* somebody called wh_job_cancel */
@@ -83,6 +83,10 @@ WH_API int wh_job_fd(const struct wh_job *j);
 
 /* Where it is.  progress may be NULL. */
 WH_API enum wh_state wh_job_state(struct wh_job *j, struct wh_progress *progress);
+
+/* What has happened in it since the last time, the oldest first: JSON text (wherry-json(5)), to be
+ * freed with free(), or NULL: nothing more.  Rounds of copying and changes of state are told of. */
+WH_API char *wh_job_event(struct wh_job *j);
 
 /* Ask it to stop.  It undoes what it has begun and ends with WH_CANCELLED, or with its result if
  * it was past the point of no return.  Does not wait; may be called in a signal handler. */
@@ -129,7 +133,8 @@ enum wh_flags {
 };
 
 /* Check every rule of the format.  Any container: an xl save file, a bare libxl or libxc stream,
- * a legacy (before Xen 4.6) stream.  "-" is standard input.  flags: WH_DIGEST, WH_PEDANTIC.
+ * a legacy (before Xen 4.6) stream; each, here and below, also compressed by zstd, and what is said
+ * is then of the plain stream.  "-" is standard input.  flags: WH_DIGEST, WH_PEDANTIC.
  * Ends with WH_STREAM if a rule is broken.  NULL, here and below: no memory, or no descriptor
  * to be had. */
 WH_API struct wh_job *wh_verify_new(const char *path, unsigned flags);
@@ -165,6 +170,8 @@ struct wh_convert {
     const char *config;         /* file with the JSON configuration of the xl container, in place
                                    of the input's; NULL: the input's */
     bool no_trailer;            /* xl container: leave Wherry's trailer out */
+    bool compress;              /* write it as a zstd file, with a seek table */
+    int level;                  /* of the compression: zstd's -5 to 19; 0: 1 */
 };
 
 /* Write the image in at out, which appears by rename, mode 0600, when it is whole and on disk.

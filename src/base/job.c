@@ -19,6 +19,7 @@ void *wh_job_make(size_t size, const char *path, bool (*run)(struct wh_op *, str
     if (!j)
         return NULL;
     j->run = run;
+    pthread_mutex_init(&j->lock, NULL);
     j->free = drop;
     j->input = -1;
     j->path = strdup(path);
@@ -39,18 +40,64 @@ static void tell(const struct wh_job *j)
         return;                             /* it is as readable as it can be */
 }
 
+void wh_job_tell(struct wh_job *j, const char *json)
+{
+    char *event = strdup(json);
+
+    if (!event)
+        return;
+    pthread_mutex_lock(&j->lock);
+    if (j->events == WH_JOB_EVENTS) {
+        free(j->event[0]);
+        memmove(j->event, j->event + 1, --j->events * sizeof *j->event);
+    }
+    j->event[j->events++] = event;
+    pthread_mutex_unlock(&j->lock);
+    tell(j);
+}
+
+char *wh_job_event(struct wh_job *j)
+{
+    char *event = NULL;
+
+    pthread_mutex_lock(&j->lock);
+    if (j->events > 0) {
+        event = j->event[0];
+        memmove(j->event, j->event + 1, --j->events * sizeof *j->event);
+    }
+    pthread_mutex_unlock(&j->lock);
+    return event;
+}
+
 static void end(struct wh_job *j)
 {
     j->state = WH_JOB_ENDED;
     tell(j);
 }
 
+/* A pipe whose other end has gone is an error to an operation, and would be the end of the program. */
+static void run_without_sigpipe(struct wh_job *j)
+{
+    static const struct timespec at_once = { 0 };
+    sigset_t broken, before, pending;
+
+    sigemptyset(&broken);
+    sigaddset(&broken, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &broken, &before);
+    if (!j->run(&j->op, j))
+        wh_undo_run(&j->op);
+    if (!sigismember(&pending, SIGPIPE))        /* one that was due already is the program's */
+        while (sigtimedwait(&broken, NULL, &at_once) < 0 && errno == EINTR)
+            ;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 enum wh_kind wh_job_run(struct wh_job *j)
 {
     assert(j->state == WH_JOB_NEW);
     j->state = WH_JOB_RUNNING;
-    if (!j->run(&j->op, j))
-        wh_undo_run(&j->op);
+    run_without_sigpipe(j);
     if (j->op.undo_err.kind != WH_OK) {
         size_t used = strlen(j->op.err.text);
 
@@ -148,6 +195,9 @@ void wh_job_free(struct wh_job *j)
         j->free(j);
     wh_op_done(&j->op);
     wh_close_fd(&j->event_fd);
+    for (size_t i = 0; i < j->events; i++)
+        free(j->event[i]);
+    pthread_mutex_destroy(&j->lock);
     free(j->path);
     free(j->json);
     free(j);

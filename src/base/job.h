@@ -10,6 +10,8 @@
 
 #include "base/op.h"
 
+#define WH_JOB_EVENTS 64
+
 struct wh_job {
     struct wh_op op;
     bool (*run)(struct wh_op *op, struct wh_job *j);
@@ -21,11 +23,18 @@ struct wh_job {
     int event_fd;
     bool threaded;
     pthread_t thread;
+    pthread_mutex_t lock;                   /* of the events */
+    char *event[WH_JOB_EVENTS];             /* not fetched yet, oldest first */
+    size_t events;
 };
 
 /* A zeroed job of size bytes, of which struct wh_job is the first member.  NULL: no memory. */
 void *wh_job_make(size_t size, const char *path, bool (*run)(struct wh_op *, struct wh_job *),
                   void (*drop)(struct wh_job *));
+
+/* Something has happened that its owner may want to know of: JSON text, copied.  Where nobody fetches
+ * them the oldest go. */
+void wh_job_tell(struct wh_job *j, const char *json);
 
 /* The job's input, opened if it is to be ("-" is standard input).  *fd is to be closed by
  * wh_job_close_input. */

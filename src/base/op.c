@@ -5,9 +5,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <time.h>
 
 #include "base/own.h"
@@ -15,10 +18,12 @@
 #define UNDO_BUDGET_MS 10000
 #define NOTIFY_BYTES (1u << 20)         /* of progress before the clock is looked at */
 #define NOTIFY_NS 50000000              /* a listener is woken twenty times a second at most */
+#define TICK_NS (1000000000 / wh_op_hurry)
+#define TELL_NS 1000000000
 
 enum woke { WOKE_READY, WOKE_CANCELLED, WOKE_LATE, WOKE_BROKEN };
 
-static int64_t now_ns(void)
+int64_t wh_now_ns(void)
 {
     struct timespec t;
 
@@ -63,17 +68,89 @@ void wh_op_cancel(struct wh_op *op)
     ring(op->cancel_fd);
 }
 
+_Atomic unsigned wh_op_hurry = 1;
+
+/* For tests of a command that waits until its deadline: the environment's goes before ours. */
+static unsigned hurry(void)
+{
+    const char *asked = secure_getenv("WHERRY_HURRY");
+    int n = asked ? atoi(asked) : 0;
+
+    return n > 0 ? (unsigned)n : wh_op_hurry;
+}
+
+static int64_t ends_ns(int64_t budget_ms)
+{
+    return budget_ms == WH_FOREVER ? WH_FOREVER : wh_now_ns() + budget_ms * 1000000 / hurry();
+}
+
 static void give(struct wh_op *op, int64_t budget_ms)
 {
     op->budget_ms = budget_ms;
-    op->deadline_ns = budget_ms == WH_FOREVER ? WH_FOREVER : now_ns() + budget_ms * 1000000;
+    op->deadline_ns = ends_ns(budget_ms);
+}
+
+struct wh_bound wh_bound(struct wh_op *op, int64_t most_ms)
+{
+    struct wh_bound before = { op->deadline_ns, op->budget_ms };
+    int64_t ends = ends_ns(most_ms);
+
+    if (op->deadline_ns == WH_FOREVER || ends < op->deadline_ns) {
+        op->deadline_ns = ends;
+        op->budget_ms = most_ms;
+    }
+    return before;
+}
+
+void wh_unbound(struct wh_op *op, struct wh_bound before)
+{
+    op->deadline_ns = before.deadline_ns;
+    op->budget_ms = before.budget_ms;
+}
+
+/* For tests of what a killed command leaves behind: it stops where it is named to, once, to be
+ * killed. */
+static void stop_if_asked(const char *name)
+{
+    static atomic_flag stopped = ATOMIC_FLAG_INIT;
+    const char *at = secure_getenv("WHERRY_STOP_AT");
+
+    if (at && strcmp(at, name) == 0 && !atomic_flag_test_and_set(&stopped))
+        raise(SIGSTOP);
+}
+
+void (*wh_op_watch)(struct wh_op *op, const char *step);
+
+static void tell(struct wh_op *op)
+{
+    if (!op->told)
+        return;
+    op->told_ns = wh_now_ns();
+    op->told(op->told_arg);
 }
 
 void wh_step(struct wh_op *op, const char *name, int64_t budget_ms)
 {
+    stop_if_asked(name);
+    if (wh_op_watch)
+        wh_op_watch(op, name);
     op->step = name;
+    tell(op);                       /* before the step's time begins */
     give(op, budget_ms);
     ring(op->notify_fd);
+}
+
+/* Also between many short waits, and by what computes and only asks whether to go on. */
+static void tick(struct wh_op *op)
+{
+    int64_t now = op->tick || op->told ? wh_now_ns() : 0;
+
+    if (op->told && now - op->told_ns >= TELL_NS)
+        tell(op);
+    if (!op->tick || now - op->ticked_ns < TICK_NS)
+        return;
+    op->ticked_ns = now;
+    op->tick(op->tick_arg);
 }
 
 /* poll is asked even when the deadline has passed: what is ready is taken. */
@@ -84,13 +161,23 @@ static enum woke wait_until(struct wh_op *op, int fd, short events, bool block)
         { .fd = op->shielded ? -1 : op->cancel_fd, .events = POLLIN },
     };
 
+    int64_t most = op->tick ? TICK_NS : TELL_NS;
+
     for (;;) {
-        int64_t left = op->deadline_ns == WH_FOREVER ? 0 : op->deadline_ns - now_ns();
+        tick(op);
+
+        int64_t left = op->deadline_ns == WH_FOREVER ? 0 : op->deadline_ns - wh_now_ns();
         bool late = op->deadline_ns != WH_FOREVER && left <= 0;
         bool wait = block && !late;
+        bool forever = op->deadline_ns == WH_FOREVER;
+
+        if (wait && (op->tick || op->told) && (forever || left > most)) {
+            left = most;
+            forever = false;
+        }
         struct timespec ts = { wait ? left / 1000000000 : 0, wait ? left % 1000000000 : 0 };
 
-        int n = ppoll(p, 2, wait && op->deadline_ns == WH_FOREVER ? NULL : &ts, NULL);
+        int n = ppoll(p, 2, wait && forever ? NULL : &ts, NULL);
         if (n < 0 && errno != EINTR)
             return WOKE_BROKEN;
         if (n > 0 && p[1].revents)
@@ -130,19 +217,31 @@ bool wh_go_on(struct wh_op *op)
     return woken(op, wait_until(op, -1, 0, false));
 }
 
+bool wh_nap(struct wh_op *op, unsigned ms)
+{
+    struct itimerspec when = { .it_value = { ms / 1000, (long)(ms % 1000) * 1000000 } };
+    wh_auto_fd int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+
+    if (fd < 0 || (ms > 0 && timerfd_settime(fd, 0, &when, NULL) < 0))
+        return wh_fail_sys(&op->err, errno, "set a timer");
+    return ms == 0 ? wh_go_on(op) : wh_wait(op, fd, POLLIN);
+}
+
 void wh_progress(struct wh_op *op, uint64_t done, uint64_t total)
 {
     uint64_t before = op->done;
 
     op->total = total;
     op->done = done;
-    if (done / NOTIFY_BYTES == before / NOTIFY_BYTES || op->notify_fd < 0)
+    if (done / NOTIFY_BYTES == before / NOTIFY_BYTES || (op->notify_fd < 0 && !op->told))
         return;
-    int64_t now = now_ns();
+    int64_t now = wh_now_ns();
     if (now - op->notified_ns >= NOTIFY_NS) {
         op->notified_ns = now;
         ring(op->notify_fd);
     }
+    if (now - op->told_ns >= TELL_NS)
+        tell(op);
 }
 
 /* Take one thing back: within its own budget, shielded; what goes wrong is kept apart. */
@@ -179,6 +278,18 @@ bool wh_undo_push(struct wh_op *op, const char *name,
     }
     undo_one(op, &now);
     return wh_fail(&op->err, WH_SYSTEM, "more than %d things to undo", WH_UNDO_MAX);
+}
+
+void wh_undo_drop(struct wh_op *op, bool (*run)(struct wh_op *, const struct wh_undo *),
+                  const char *text)
+{
+    for (unsigned i = op->undos; i-- > 0;) {
+        if (op->undo[i].run != run || strcmp(op->undo[i].text, text) != 0)
+            continue;
+        op->undos--;
+        memmove(&op->undo[i], &op->undo[i + 1], (op->undos - i) * sizeof *op->undo);
+        return;
+    }
 }
 
 void wh_undo_run(struct wh_op *op)

@@ -47,9 +47,25 @@ struct wh_op {
     bool shielded;                  /* undo is running: the cancel is not seen */
     unsigned undos;
     struct wh_undo *undo;           /* WH_UNDO_MAX of them */
+    /* Called about every second by the operation's thread, in its waits and where it asks whether to
+     * go on: who is busy for long may tell another that it lives.  May not wait itself.  NULL: nobody
+     * asks. */
+    void (*tick)(void *arg);
+    void *tick_arg;
+    int64_t ticked_ns;
+    /* Told of each step, and about once a second, also where nothing goes on, by the thread that works.
+     * May not wait.  NULL: nobody wants to know. */
+    void (*told)(void *arg);
+    void *told_arg;
+    int64_t told_ns;                /* when it last was */
+    int signal;                     /* which of this process cancels it; 0: none does */
+    void *world;                    /* what they act on, if not on files: a struct wh_here */
     _Atomic(const char *) step;     /* read by other threads, as are the next two */
     _Atomic uint64_t done, total;   /* bytes; total 0: not known */
 };
+
+/* CLOCK_MONOTONIC. */
+int64_t wh_now_ns(void);
 
 /* Ready an operation for one run.  Undone by wh_op_done. */
 bool wh_op_init(struct wh_op *op);
@@ -61,12 +77,31 @@ void wh_op_cancel(struct wh_op *op);
 /* Name what comes next and bound it.  The name must be a constant. */
 void wh_step(struct wh_op *op, const char *name, int64_t budget_ms);
 
+/* Bound a part of the step more tightly than the step is.  wh_unbound puts back what was. */
+struct wh_bound {
+    int64_t deadline_ns, budget_ms;
+};
+struct wh_bound wh_bound(struct wh_op *op, int64_t most_ms);
+void wh_unbound(struct wh_op *op, struct wh_bound before);
+
+/* Every budget is divided by this: 1.  Only tests change it, before any operation starts (or by
+ * WHERRY_HURRY in a command's environment), so that what hangs until its deadline is seen to within
+ * a second. */
+extern _Atomic unsigned wh_op_hurry;
+
+/* Told of each step before it begins; it may keep the operation there.  NULL.  Only tests set it, as
+ * they do the other. */
+extern void (*wh_op_watch)(struct wh_op *op, const char *step);
+
 /* Wait until fd is ready for events (poll's), or fail with WH_CANCELLED or WH_TIMEOUT.  fd -1
  * waits for nothing but those.  Never returns true without the fd being ready. */
 bool wh_wait(struct wh_op *op, int fd, short events);
 
 /* The same question without waiting, for loops that compute. */
 bool wh_go_on(struct wh_op *op);
+
+/* Let so many milliseconds pass, or fail as wh_wait. */
+bool wh_nap(struct wh_op *op, unsigned ms);
 
 /* How far it is.  Cheap; tells the listener at most every 50 ms. */
 void wh_progress(struct wh_op *op, uint64_t done, uint64_t total);
@@ -76,6 +111,10 @@ void wh_progress(struct wh_op *op, uint64_t done, uint64_t total);
 bool wh_undo_push(struct wh_op *op, const char *name,
                   bool (*run)(struct wh_op *, const struct wh_undo *), const char *text,
                   uint64_t number);
+
+/* What was pushed with this function and text is not to be taken back any more; the rest is. */
+void wh_undo_drop(struct wh_op *op, bool (*run)(struct wh_op *, const struct wh_undo *),
+                  const char *text);
 
 /* Take everything back, last first, each within budget of its own, shielded from the cancel.  The
  * operation's error stays the one that made this necessary. */

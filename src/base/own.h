@@ -38,7 +38,7 @@ static inline void *wh_take_any(void *p)
     return taken;
 }
 
-#define wh_auto(drop) __attribute__((cleanup(drop)))
+#define wh_auto(drop) __attribute__((cleanup(drop), unused))
 #define wh_auto_fd    wh_auto(wh_close_fd)
 #define wh_auto_free  wh_auto(wh_free_ptr)
 #define wh_take_ptr(p) ((__typeof__(*(p)))wh_take_any(p))

@@ -1,34 +1,82 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/sink.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/own.h"
 
+#define PIPE_SIZE (1 << 20)
 #define COPY_SLICE (8u << 20)       /* a cancel is seen between slices */
+
+/* How bytes go into what is no regular file without ever blocking in write:
+ *
+ *     socket      MSG_DONTWAIT
+ *     pipe        another open file of it that does not block, as the caller's is not ours to change
+ *     memory      /dev/null and its like never block
+ *     others      wait, then no more than a terminal or an unknown thing that polls writable takes */
+static enum wh_way way_into(struct wh_sink *k, const struct stat *st)
+{
+    char path[32];
+
+    if (S_ISREG(st->st_mode))
+        return WH_INTO_FILE;
+    if (S_ISSOCK(st->st_mode))
+        return WH_INTO_SOCKET;
+    if (S_ISCHR(st->st_mode) && major(st->st_rdev) == 1)
+        return WH_INTO_FILE;
+    if (!S_ISFIFO(st->st_mode))
+        return WH_INTO_OTHER;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", k->fd);
+    k->own = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (k->own >= 0)
+        fcntl(k->own, F_SETPIPE_SZ, PIPE_SIZE);     /* fewer wakes; a small pipe works too */
+    return k->own >= 0 ? WH_INTO_PIPE : WH_INTO_OTHER;
+}
 
 bool wh_sink_open(struct wh_op *op, struct wh_sink *k, int fd)
 {
     struct stat st;
 
-    *k = (struct wh_sink){ .fd = fd };
+    *k = (struct wh_sink){ .fd = fd, .own = -1 };
     if (fstat(fd, &st) < 0)
         return wh_fail_sys(&op->err, errno, "look at the output");
-    k->wait = !S_ISREG(st.st_mode);
+    k->way = way_into(k, &st);
+    k->wait = k->way != WH_INTO_FILE;
     k->buffer = malloc(WH_SINK_BUFFER);
     return k->buffer || wh_fail_sys(&op->err, ENOMEM, "write the output");
 }
 
 void wh_sink_close(struct wh_sink *k)
 {
+    if (k->stage)
+        k->stage->drop(k->stage);
+    k->stage = NULL;
     free(k->buffer);
     k->buffer = NULL;
+    free(k->copies.room);
+    k->copies.room = NULL;
+    if (k->way == WH_INTO_PIPE)
+        wh_close_fd(&k->own);
+    k->way = WH_INTO_FILE;
+}
+
+void wh_sink_stage(struct wh_sink *k, struct wh_stage *stage, struct wh_sink *to)
+{
+    assert(k->at == 0 && !k->stage);
+    *to = *k;
+    to->digest = NULL;
+    to->sparse = false;
+    *k = (struct wh_sink){ .fd = to->fd, .own = -1, .wait = to->wait, .name = to->name,
+                           .digest = k->digest, .stage = stage };
 }
 
 static const char *name_of(const struct wh_sink *k)
@@ -36,17 +84,32 @@ static const char *name_of(const struct wh_sink *k)
     return !k->name ? "the output" : strcmp(k->name, "-") == 0 ? "standard output" : k->name;
 }
 
+/* Write some of it, or EAGAIN. */
+static ssize_t put_some(struct wh_sink *k, const uint8_t *p, size_t n)
+{
+    switch (k->way) {
+    case WH_INTO_SOCKET:
+        return send(k->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    case WH_INTO_PIPE:
+        return write(k->own, p, n);
+    case WH_INTO_OTHER:
+        return write(k->fd, p, n < PIPE_BUF ? n : PIPE_BUF);
+    case WH_INTO_FILE:
+        break;
+    }
+    return write(k->fd, p, n);
+}
+
 static bool put(struct wh_op *op, struct wh_sink *k, const uint8_t *p, size_t n)
 {
-    if (!k->wait && !wh_go_on(op))
+    if (!wh_go_on(op))
         return false;
     while (n > 0) {
-        /* A pipe that polls writable takes PIPE_BUF bytes without blocking, a socket likewise. */
-        size_t most = k->wait && n > PIPE_BUF ? PIPE_BUF : n;
-
-        if (k->wait && !wh_wait(op, k->fd, POLLOUT))
+        if (k->way == WH_INTO_OTHER && !wh_wait(op, k->fd, POLLOUT))
             return false;
-        ssize_t put = write(k->fd, p, most);
+        ssize_t put = put_some(k, p, n);
+        if (put < 0 && errno == EAGAIN && !wh_wait(op, k->fd, POLLOUT))
+            return false;
         if (put < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (put < 0)
@@ -61,8 +124,15 @@ bool wh_sink_flush(struct wh_op *op, struct wh_sink *k)
 {
     size_t n = k->used;
 
+    if (k->stage)
+        return k->stage->flush(op, k->stage);
     k->used = 0;
     return n == 0 || put(op, k, k->buffer, n);
+}
+
+bool wh_sink_end(struct wh_op *op, struct wh_sink *k)
+{
+    return k->stage ? k->stage->end(op, k->stage) : wh_sink_flush(op, k);
 }
 
 bool wh_sink_write(struct wh_op *op, struct wh_sink *k, const void *p, size_t n)
@@ -70,6 +140,8 @@ bool wh_sink_write(struct wh_op *op, struct wh_sink *k, const void *p, size_t n)
     if (k->digest)
         wh_digest_feed(k->digest, p, n);
     k->at += n;
+    if (k->stage)
+        return k->stage->write(op, k->stage, p, n);
     if (n > WH_SINK_BUFFER - k->used && !wh_sink_flush(op, k))
         return false;
     if (n >= WH_SINK_BUFFER)
@@ -123,7 +195,7 @@ bool wh_sink_copy(struct wh_op *op, struct wh_sink *k, int from, uint64_t offset
     bool whole = false;
 
     *gone = 0;
-    if (k->digest || k->wait)
+    if (k->digest || k->wait || k->stage)
         return carry(op, k, from, offset, n, gone);
     if (!wh_sink_flush(op, k))
         return false;
@@ -214,17 +286,19 @@ bool wh_outfile_open(struct wh_op *op, struct wh_outfile *o, const char *path)
 
 bool wh_outfile_commit(struct wh_op *op, struct wh_outfile *o)
 {
+    /* Of what has no disk behind it fsync says EINVAL. */
+    wh_step(op, "bring the file to disk", WH_FOREVER);
+    if (fsync(o->fd) < 0 && !(o->plain && (errno == EINVAL || errno == EROFS)))
+        return wh_fail_sys(&op->err, errno, "bring %s to disk", o->plain ? "the output" : o->path);
     if (o->plain)
         return true;
-    wh_step(op, "bring the file to disk", WH_FOREVER);
-    if (fsync(o->fd) < 0)
-        return wh_fail_sys(&op->err, errno, "bring %s to disk", o->path);
     if (!wh_go_on(op))
         return false;
     if (rename(o->temp, o->path) < 0)
         return wh_fail_sys(&op->err, errno, "give %s its name", o->path);
     /* The file is there under its name: nothing to remove any more. */
-    wh_undo_forget(op);
+    o->named = true;
+    wh_undo_drop(op, remove_file, o->temp);
     return fsync(o->folder) == 0 ||
            wh_fail_sys(&op->err, errno, "%s is written, but its folder could not be brought to disk",
                        o->path);

@@ -8,13 +8,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/holes.h"
 #include "base/own.h"
-#include "base/sink.h"
 
 /* After a skip in a file little is read at a time: the header and all entries of a full batch of
  * 1024 pages, the contents behind which are skipped again.  Where nothing is skipped, as among
  * records of nothing but holes, more and more is. */
 #define SHORT_READ (16u + 8 * 1024)
+#define DIRECT_READ (64u << 10)     /* as much is worth a call of its own */
 #define PIPE_SIZE (1 << 20)
 
 static const char *name_of(const struct wh_source *s)
@@ -47,6 +48,7 @@ bool wh_source_open(struct wh_op *op, struct wh_source *s, int fd)
         off_t end = end_of(fd, &st, here);
 
         s->seekable = true;
+        s->sparse = S_ISREG(st.st_mode) && (uint64_t)st.st_blocks * 512 < (uint64_t)st.st_size;
         s->start = (uint64_t)here;
         s->size = end > here ? (uint64_t)(end - here) : 0;
     } else if (S_ISFIFO(st.st_mode)) {
@@ -66,6 +68,9 @@ void wh_source_memory(struct wh_source *s, const void *p, size_t n)
 
 void wh_source_close(struct wh_source *s)
 {
+    if (s->feed)
+        s->feed->drop(s->feed);
+    s->feed = NULL;
     if (s->fd >= 0)
         free(s->window);
     s->window = NULL;
@@ -73,19 +78,19 @@ void wh_source_close(struct wh_source *s)
     s->null_fd = -1;
 }
 
-/* Read once at the window's end.  *n is 0 where the stream ends. */
-static bool read_once(struct wh_op *op, struct wh_source *s, size_t most, size_t *n)
+/* Read once, what stands `ahead` bytes behind s->at.  *n is 0 where the stream ends. */
+static bool read_once(struct wh_op *op, struct wh_source *s, void *to, size_t most, size_t ahead,
+                      size_t *n)
 {
     ssize_t got;
 
+    if (s->feed)
+        return s->feed->read(op, s->feed, s->at + ahead, to, most, n);
     do {
         if (!s->seekable && !wh_wait(op, s->fd, POLLIN))
             return false;
-        if (s->seekable)
-            got = pread(s->fd, s->window + s->tail, most,
-                        (off_t)(s->start + s->at + (s->tail - s->head)));
-        else
-            got = read(s->fd, s->window + s->tail, most);
+        got = s->seekable ? pread(s->fd, to, most, (off_t)(s->start + s->at + ahead))
+                          : read(s->fd, to, most);
     } while (got < 0 && (errno == EINTR || errno == EAGAIN));
     if (got < 0)
         return wh_fail_sys(&op->err, errno, "read %s at offset %llu", name_of(s),
@@ -107,7 +112,7 @@ static bool fill(struct wh_op *op, struct wh_source *s, size_t want)
         size_t need = want - (s->tail - s->head), room = WH_SOURCE_WINDOW - s->tail, n = 0;
         size_t most = !s->seekable ? room : need > s->ahead ? need : s->ahead;
 
-        if (!read_once(op, s, most < room ? most : room, &n))
+        if (!read_once(op, s, s->window + s->tail, most < room ? most : room, s->tail - s->head, &n))
             return false;
         s->ahead = 2 * s->ahead < WH_SOURCE_WINDOW ? 2 * s->ahead : WH_SOURCE_WINDOW;
         if (n == 0)
@@ -128,20 +133,86 @@ bool wh_source_peek(struct wh_op *op, struct wh_source *s, size_t want, const ui
     return true;
 }
 
-bool wh_source_take(struct wh_op *op, struct wh_source *s, size_t n)
+static void tell_progress(struct wh_op *op, const struct wh_source *s)
 {
-    const uint8_t *p = s->window + s->head;
+    if (!s->quiet)
+        wh_progress(op, s->at, s->size == WH_SOURCE_UNKNOWN ? 0 : s->size);
+}
 
-    assert(n <= s->tail - s->head);
+/* Find the hole at an offset of the file, or the next one. */
+static void find_hole(struct wh_source *s, uint64_t at)
+{
+    off_t back = lseek(s->fd, 0, SEEK_CUR), hole = lseek(s->fd, (off_t)at, SEEK_HOLE);
+    off_t end = hole < 0 ? -1 : lseek(s->fd, hole, SEEK_DATA);
+
+    if (hole >= 0 && end < 0 && errno == ENXIO)     /* the last goes up to the end of the file */
+        end = (off_t)(s->start + s->size);
+    s->sparse = hole >= 0 && end >= 0;
+    s->hole = (uint64_t)hole;
+    s->hole_end = end > hole ? (uint64_t)end : UINT64_MAX;
+    lseek(s->fd, back, SEEK_SET);
+}
+
+/* How many of the next bytes, most at most, are a hole; if none, *most is cut to end at the next. */
+static size_t hole_here(struct wh_source *s, size_t *most)
+{
+    uint64_t at = s->start + s->at;
+
+    if (!s->sparse)
+        return 0;
+    if (at >= s->hole_end)
+        find_hole(s, at);
+    if (!s->sparse || s->hole_end == UINT64_MAX)
+        return 0;
+    uint64_t n = at < s->hole ? s->hole - at : s->hole_end - at;
+    *most = n < *most ? (size_t)n : *most;
+    return at < s->hole ? 0 : *most;
+}
+
+/* Memory that is zero already, as a new domain's mostly is, is not written again. */
+static void make_zero(uint8_t *to, size_t n)
+{
+    for (size_t m; n > 0; n -= m, to += m) {
+        m = n < WH_HOLE_PAGE ? n : WH_HOLE_PAGE;
+        if (m < WH_HOLE_PAGE || !wh_page_is_zero(to))
+            memset(to, 0, m);
+    }
+}
+
+static bool read_hole(struct wh_op *op, struct wh_source *s, uint8_t *to, size_t n)
+{
+    if (!wh_go_on(op))
+        return false;
+    make_zero(to, n);
     if (s->digest)
+        wh_digest_zeros(s->digest, n);
+    s->at += n;
+    tell_progress(op, s);
+    return true;
+}
+
+/* n bytes are given to who asked: to digest and tee too. */
+static bool consume(struct wh_op *op, struct wh_source *s, const void *p, size_t n, bool lent)
+{
+    if (s->digest && lent)
+        wh_digest_lend(s->digest, p, n);
+    else if (s->digest)
         wh_digest_feed(s->digest, p, n);
     if (s->tee && !wh_sink_write(op, s->tee, p, n))
         return false;
-    s->head += n;
     s->at += n;
+    tell_progress(op, s);
+    return true;
+}
+
+bool wh_source_take(struct wh_op *op, struct wh_source *s, size_t n)
+{
+    assert(n <= s->tail - s->head);
+    if (!consume(op, s, s->window + s->head, n, false))
+        return false;
+    s->head += n;
     if (s->head == s->tail && s->fd >= 0)
         s->head = s->tail = 0;
-    wh_progress(op, s->at, s->size == WH_SOURCE_UNKNOWN ? 0 : s->size);
     return true;
 }
 
@@ -153,7 +224,7 @@ static bool jump(struct wh_op *op, struct wh_source *s, uint64_t n, uint64_t *go
     *gone = n < left ? n : left;
     s->at += *gone;
     s->ahead = SHORT_READ;
-    wh_progress(op, s->at, s->size);
+    tell_progress(op, s);
     return true;
 }
 
@@ -174,7 +245,7 @@ static bool drain(struct wh_op *op, struct wh_source *s, uint64_t n, uint64_t *g
             break;
         *gone += (uint64_t)got;
         s->at += (uint64_t)got;
-        wh_progress(op, s->at, 0);
+        tell_progress(op, s);
     }
     return true;
 }
@@ -205,11 +276,11 @@ bool wh_source_skip(struct wh_op *op, struct wh_source *s, uint64_t n, uint64_t 
     if (buffered == n || s->fd < 0)
         return true;
     n -= buffered;
-    if (s->tee && !s->digest && s->seekable) {
+    if (s->tee && !s->digest && s->seekable && !s->feed) {
         if (!wh_sink_copy(op, s->tee, s->fd, s->start + s->at, n, &more))
             return false;
         s->at += more;
-        wh_progress(op, s->at, s->size);
+        tell_progress(op, s);
     } else if (s->tee || s->digest || (!s->seekable && s->null_fd < 0)) {
         if (!pass(op, s, n, &more))
             return false;
@@ -220,19 +291,38 @@ bool wh_source_skip(struct wh_op *op, struct wh_source *s, uint64_t n, uint64_t 
     return true;
 }
 
+/* What is buffered, and then, of what comes in large pieces, straight into the caller's memory. */
 bool wh_source_read(struct wh_op *op, struct wh_source *s, void *to, size_t n, size_t *got)
 {
+    uint8_t *at = to;
+
     for (*got = 0; *got < n;) {
-        size_t want = n - *got < WH_SOURCE_WINDOW ? n - *got : WH_SOURCE_WINDOW, have;
+        size_t left = n - *got, have;
+        bool direct = s->fd >= 0 && s->head == s->tail && left >= DIRECT_READ;
+        size_t want = left < WH_SOURCE_WINDOW ? left : WH_SOURCE_WINDOW;
         const uint8_t *p;
 
-        if (!wh_source_peek(op, s, want, &p, &have))
-            return false;
-        memcpy((uint8_t *)to + *got, p, have);
-        if (!wh_source_take(op, s, have))
-            return false;
+        if (direct && !s->tee && (have = hole_here(s, &want)) > 0) {
+            if (!read_hole(op, s, at + *got, have))
+                return false;
+        } else if (direct) {
+            s->ahead = SHORT_READ;
+            if (!wh_go_on(op) || !read_once(op, s, at + *got, want, 0, &have) ||
+                !consume(op, s, at + *got, have, s->lend))
+                return false;
+        } else {
+            size_t buffered = s->tail - s->head;
+
+            want = s->fd >= 0 && buffered > 0 && buffered < want && left - buffered >= DIRECT_READ
+                       ? buffered : want;
+            if (!wh_source_peek(op, s, want, &p, &have))
+                return false;
+            memcpy(at + *got, p, have);
+            if (!wh_source_take(op, s, have))
+                return false;
+        }
         *got += have;
-        if (have < want)
+        if (have == 0 || (!direct && have < want))
             break;
     }
     return true;

@@ -21,6 +21,19 @@
 
 struct wh_sink;
 
+/* What may stand between a source and its fd: other bytes come out than the fd's. */
+struct wh_feed {
+    /* Up to most bytes of what stands at an offset, which is where the last read ended unless the
+     * source is seekable.  *n is 0 where the stream ends. */
+    bool (*read)(struct wh_op *op, struct wh_feed *f, uint64_t at, void *to, size_t most, size_t *n);
+    void (*drop)(struct wh_feed *f);
+    /* What made a read fail with WH_STREAM, for who lists the rules an image breaks. */
+    struct wh_feed_flaw {
+        char place[48];
+        const char *expected, *found;   /* constants; NULL: nothing has */
+    } flaw;
+};
+
 struct wh_source {
     int fd;                     /* the caller's; -1: the window is all there is */
     const char *name;           /* for errors; NULL: "the input" */
@@ -33,7 +46,12 @@ struct wh_source {
     size_t ahead;               /* how much to read at a time from a file */
     struct wh_digest *digest;   /* shown all that is consumed, if set */
     struct wh_sink *tee;        /* given all that is consumed, if set */
+    bool sparse;                /* a file with holes: they are looked for where pages are read */
+    uint64_t hole, hole_end;    /* the next one as far as known: offsets in the file */
     int null_fd;                /* where a pipe's skipped bytes go */
+    struct wh_feed *feed;       /* all bytes come out of it, if set; the source's own */
+    bool lend;                  /* what is being read to stays until the digest is settled */
+    bool quiet;                 /* the operation's progress is not this source's */
 };
 
 /* The stream from where fd stands now.  fd stays the caller's. */

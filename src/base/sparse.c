@@ -207,12 +207,13 @@ bool wh_sparse_has(const struct wh_sparse *s, uint64_t n)
     return c && (c == FULL || (c->word[(n & (CHUNK - 1)) / 64] >> (n & 63) & 1));
 }
 
-/* Where the next number at or after n that is set (or not) may be found, skipping whole chunks
- * and parts; UINT64_MAX: nowhere. */
-static uint64_t next(const struct wh_sparse *s, uint64_t n, bool set)
-{
-    const uint64_t end = UINT64_C(1) << WH_SPARSE_BITS;
+#define ALL (UINT64_C(1) << WH_SPARSE_BITS)
 
+/* Where the next number at or after n that is set (or not) may be found, skipping whole chunks
+ * and parts.  Before end there is none: UINT64_MAX, or end. */
+static uint64_t next(const struct wh_sparse *s, uint64_t n, bool set, uint64_t end)
+{
+    end = end < ALL ? end : ALL;
     while (n < end) {
         uint64_t t = n >> (CHUNK_BITS + PART_BITS);
         const struct chunk *c;
@@ -241,20 +242,22 @@ static uint64_t next(const struct wh_sparse *s, uint64_t n, bool set)
 
 bool wh_sparse_run(const struct wh_sparse *s, uint64_t from, uint64_t *first, uint64_t *end)
 {
-    *first = next(s, from, true);
+    *first = next(s, from, true, ALL);
     if (*first == UINT64_MAX)
         return false;
-    *end = next(s, *first, false);
+    *end = next(s, *first, false, ALL);
     return true;
 }
 
 uint64_t wh_sparse_count(const struct wh_sparse *s, uint64_t first, uint64_t end)
 {
-    uint64_t count = 0, a, b;
+    uint64_t count = 0;
 
-    while (first < end && wh_sparse_run(s, first, &a, &b) && a < end) {
-        count += (b < end ? b : end) - a;
-        first = b;
+    while ((first = next(s, first, true, end)) < end) {
+        uint64_t until = next(s, first, false, end);
+
+        count += (until < end ? until : end) - first;
+        first = until;
     }
     return count;
 }

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
-#include "config/json.h"
+#include "base/json.h"
 #include "wire/libxl.h"
 
 void wh_print_record(FILE *f, const struct wh_rec *r)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "config/json.h"
+#include "base/json.h"
 
 enum { OPT_TO = 't', OPT_NO_TRAILER = 0x100 };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "config/json.h"
+#include "base/json.h"
 
 enum { OPT_RECORDS = 'r', OPT_PAGES = 'm', OPT_PAGE = 'p' };
 

@@ -15,7 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/own.h"
-#include "config/json.h"
+#include "base/json.h"
 #include "flow/input.h"
 #include "wire/legacy.h"
 #include "wire/libxc.h"

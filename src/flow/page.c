@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/own.h"
-#include "config/json.h"
+#include "base/json.h"
 #include "wire/libxc.h"
 #include "wire/trailer.h"
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "config/json.h"
+#include "base/json.h"
 #include "wire/libxl.h"
 #include "wire/xl.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/own.h"
-#include "config/json.h"
+#include "base/json.h"
 #include "flow/input.h"
 
 #define KEPT_MAX 1000

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/json.h"
+#include "base/json.h"
 #include "fuzz.h"
 
 /* Of a build with ASan only. */

@@ -10,8 +10,9 @@ import pathlib
 import re
 import sys
 
-LAYERS = ["base", "wire", "config", "flow", "cli"]
-LIBRARIES = {"json-c": "config", "libsmartcols": "cli", "argp.h": "cli"}    # and to the right
+LAYERS = ["base", "wire", "xen", "link", "dm", "config", "mem", "flow", "cli"]
+LIBRARIES = {"json-c": "base", "libsmartcols": "cli", "argp.h": "cli"}    # and to the right
+WITHOUT = {"json-c": ["wire", "xen"]}
 LINES_MAX = 800
 
 INCLUDE = re.compile(r'\s*#\s*include\s*(["<])([^">]+)[">]')
@@ -54,6 +55,8 @@ def includes(text, name, layer):
 def wrong_include(bracket, header, layer):
     """Why this layer may not include that header; empty where it may."""
     first = header.split("/")[0]
+    if bracket == "<" and layer in WITHOUT.get(first, ()):
+        return f"{first} is not for {layer}"
     if bracket == "<":
         needs = LIBRARIES.get(first, "base")
         return f"{first} is for {needs} and above" if above(needs, layer) else ""

@@ -22,7 +22,7 @@ WRONG = {
     "a file of 801 lines": ("cli/a.c", "\n" * 801),
 }
 RIGHT = {
-    "includes of layers below": ("flow/a.c", '#include "base/op.h"\n#include "config/json.h"\n'
+    "includes of layers below": ("flow/a.c", '#include "base/op.h"\n#include "base/json.h"\n'
                                              "#include <json-c/json.h>\n#include <stdio.h>\n"),
     "the public header": ("base/a.h", '#include "wherry.h"\n'),
     "text that speaks of printing": ("wire/a.c", '/* printf(x) */ char *a = "printf(stderr)";\n'),

@@ -54,6 +54,73 @@ static void pieces(void **state)
     }
 }
 
+/* Zeros, which are gone through faster, among other bytes, wherever they begin. */
+static void zeros(void **state)
+{
+    uint64_t seed = 3;
+
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        size_t before = unit_below(&seed, 3000), n = unit_below(&seed, 1u << (round % 18 + 1)),
+               after = unit_below(&seed, 3000), all = before + n + after;
+        wh_auto_free uint8_t *p = unit_bytes((uint64_t)round + 1, all + 1);
+        uint8_t whole[WH_DIGEST_BYTES], summed[WH_DIGEST_BYTES];
+        struct wh_digest *d = wh_digest_new();
+
+        assert_non_null(d);
+        memset(p + before, 0, n);
+        wh_digest_of(p, all, whole);
+        if (round % 3 == 0)
+            wh_digest_thread(d);
+        if (round % 3 == 1) {
+            wh_digest_feed(d, p, all);
+        } else {
+            wh_digest_feed(d, p, before);
+            wh_digest_zeros(d, n);
+            wh_digest_lend(d, p + before + n, after);
+        }
+        wh_digest_get(d, summed);
+        wh_digest_free(d);
+        assert_memory_equal(summed, whole, sizeof whole);
+    }
+}
+
+/* By a thread: bytes that are lent, among those that are gone when the call returns. */
+static void lent(void **state)
+{
+    uint64_t seed = 2;
+    wh_auto_free uint8_t *p = unit_bytes(3, BYTES);
+    uint8_t whole[WH_DIGEST_BYTES], summed[WH_DIGEST_BYTES];
+
+    (void)state;
+    wh_digest_of(p, BYTES, whole);
+    for (int round = 0; round < 20; round++) {
+        struct wh_digest *d = wh_digest_new();
+        uint8_t *gone = malloc(BYTES);
+
+        assert_true(d && gone);
+        wh_digest_thread(d);
+        for (size_t at = 0, n; at < BYTES; at += n) {
+            n = unit_below(&seed, 1u << (round % 15 + 1));
+            n = n < BYTES - at ? n : BYTES - at;
+            if (unit_below(&seed, 8)) {
+                wh_digest_lend(d, p + at, n);
+                continue;
+            }
+            memcpy(gone, p + at, n);
+            wh_digest_feed(d, gone, n);
+            memset(gone, 0, n);
+        }
+        if (round % 2)
+            wh_digest_get(d, summed);
+        else
+            memcpy(summed, whole, sizeof whole);    /* it is freed with pieces lent */
+        wh_digest_free(d);
+        free(gone);
+        assert_memory_equal(summed, whole, sizeof whole);
+    }
+}
+
 static void goes_on(void **state)
 {
     struct wh_digest *d = wh_digest_new();
@@ -77,6 +144,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST("known texts have the digests that xxh128sum prints", known),
         TEST("pieces have the digest of the whole", pieces),
+        TEST("many zeros have the digest of as many zeros", zeros),
+        TEST("a thread makes the same digest of what is lent to it", lent),
         TEST("a digest may be asked for and feeding goes on", goes_on),
     };
 

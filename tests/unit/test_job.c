@@ -101,8 +101,9 @@ static void on_a_thread(void **state)
     (void)state;
     assert_true(wh_job_start(&m->job));
     poll_to_end(&m->job);
-    assert_int_equal(poll(&p, 1, 0), 0);        /* it has been told, and is silent again */
     assert_int_equal(wh_job_wait(&m->job), WH_OK);
+    wh_job_state(&m->job, NULL);
+    assert_int_equal(poll(&p, 1, 0), 0);        /* it has been told, and is silent again */
     assert_int_equal(wh_job_wait(&m->job), WH_OK);
     assert_string_equal(wh_job_json(&m->job), "{}");
     wh_job_free(&m->job);
@@ -480,6 +481,58 @@ static void lying_indexes(void **state)
     }
 }
 
+static bool write_to_nobody(struct wh_op *op, struct wh_job *job)
+{
+    int ends[2];
+
+    (void)job;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    close(ends[0]);
+    ssize_t n = write(ends[1], "x", 1);
+    int sys = errno;
+    close(ends[1]);
+    return n == 1 || wh_fail_sys(&op->err, sys, "write");
+}
+
+static volatile sig_atomic_t broken;
+
+static void on_broken(int number)
+{
+    (void)number;
+    broken++;
+}
+
+/* Another process's end that closes while a guest is suspended would end the program that moves it. */
+static void a_pipe_that_nobody_reads(void **state)
+{
+    struct sigaction a = { .sa_handler = on_broken }, before;
+    sigset_t set, pending, was;
+
+    (void)state;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    assert_int_equal(sigaction(SIGPIPE, &a, &before), 0);
+    for (int blocked = 0; blocked < 3; blocked++) {     /* 2: one of the program's own is due already */
+        struct wh_job *j = wh_job_make(sizeof(struct wh_job), "", write_to_nobody, NULL);
+
+        broken = 0;
+        pthread_sigmask(blocked ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+        if (blocked == 2)
+            raise(SIGPIPE);
+        assert_int_equal(wh_job_run(j), WH_SYSTEM);
+        assert_non_null(strstr(wh_job_error(j), "Broken pipe"));
+        pthread_sigmask(SIG_BLOCK, NULL, &was);
+        assert_int_equal(sigismember(&was, SIGPIPE), blocked > 0);
+        sigpending(&pending);
+        assert_int_equal(sigismember(&pending, SIGPIPE), blocked == 2);
+        assert_int_equal(broken, 0);
+        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+        assert_int_equal(broken, blocked == 2);
+        wh_job_free(j);
+    }
+    sigaction(SIGPIPE, &before, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +547,7 @@ int main(void)
         TEST("a new job can be freed", freed_new),
         TEST("many jobs run at once and are cancelled apart", many),
         TEST("a signal handler may cancel, and jobs take no signals", signals),
+        TEST("a pipe that nobody reads ends a job, and not the program", a_pipe_that_nobody_reads),
         TEST("a job without a thread has ended and says so", no_thread),
         TEST("an input that is not to be opened is a system error with its path", missing_input),
         OP_TEST("an input that is given is read from where it stands and left open", given_input),

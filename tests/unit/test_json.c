@@ -2,7 +2,7 @@
 /* JSON from outside: what is parsed, what is refused, and what refusing costs. */
 #include <malloc.h>
 
-#include "config/json.h"
+#include "base/json.h"
 #include "unit.h"
 
 static json_object *parse(const char *text, const char **why, size_t *at)

@@ -161,7 +161,7 @@ static bool write_socket(struct wh_op *op)
 
 static bool copy_to_pipe(struct wh_op *op)
 {
-    static const uint8_t some[1u << 20];
+    static uint8_t some[4u << 20];
     wh_auto_fd int from = unit_file(some, sizeof some);
     struct wh_sink k;
     struct vain v;
@@ -378,6 +378,19 @@ static void next_step(void **state)
     wh_step(op, "third", 1);
     assert_false(wait_nothing(op));
     assert_says(op->err.text, "third");
+}
+
+static void hurried(void **state)
+{
+    struct wh_op *op = *state;
+    int64_t begun = unit_now_ms();
+
+    setenv("WHERRY_HURRY", "1000", 1);
+    wh_step(op, "wait", 20000);
+    unsetenv("WHERRY_HURRY");
+    assert_false(wait_nothing(op));
+    assert_kind(op, WH_TIMEOUT);
+    assert_in_range(unit_now_ms() - begun, 19, 20 + SOON_MS);
 }
 
 /* Signals that cancel nothing neither end a wait nor make it longer. */
@@ -680,6 +693,39 @@ static void listener(void **state)
     drop_vain(&v);
 }
 
+struct teller {
+    struct wh_op *op;
+    unsigned times;
+    uint64_t done;
+};
+
+static void count(void *arg)
+{
+    struct teller *t = arg;
+
+    t->times++;
+    t->done = t->op->done;
+}
+
+/* Who stands still has gone on since he was last told of. */
+static void told_of_a_standstill(void **state)
+{
+    struct wh_op *op = *state;
+    struct teller t = { .op = op };
+
+    op->told = count;
+    op->told_arg = &t;
+    wh_step(op, "stand still", 1200);
+    assert_int_equal(t.times, 1);
+    wh_progress(op, 5u << 20, 0);
+    assert_int_equal(t.times, 1);
+    assert_false(wait_nothing(op));
+    assert_kind(op, WH_TIMEOUT);
+    assert_int_equal(t.times, 2);
+    assert_int_equal(t.done, 5u << 20);
+    op->told = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -692,6 +738,7 @@ int main(void)
         TEST("a deadline ends every kind of wait as a timeout that names the step", deadline),
         OP_TEST("what is ready is taken after the deadline too", late_but_ready),
         OP_TEST("the next step has its own deadline", next_step),
+        OP_TEST("the environment's hurry makes deadlines shorter", hurried),
         OP_TEST("signals do not end a wait", interrupted),
         OP_TEST("a wait ends when its descriptor is ready, or at its end", ready),
         OP_TEST("undo runs once, last first, and keeps the error", last_first),
@@ -704,6 +751,7 @@ int main(void)
         OP_TEST("one thing too many is undone although cancelled", too_many_shielded),
         OP_TEST("an undo entry owns its text", texts_are_copied),
         OP_TEST("a listener is told of steps, and of progress now and then", listener),
+        OP_TEST("where an operation stands still is told of too", told_of_a_standstill),
     };
 
     return cmocka_run_group_tests_name("op", tests, NULL, NULL);

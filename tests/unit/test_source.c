@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "base/sink.h"
@@ -296,6 +297,53 @@ static void file_keeps_place(void **state)
     finish(&x);
 }
 
+/* Holes are not read; what is there in the memory goes all the same. */
+static void holes(void **state)
+{
+    struct wh_op *op = *state;
+    uint64_t seed = 11;
+
+    for (int round = 0; round < 20; round++) {
+        int fd = memfd_create("holes", MFD_CLOEXEC);
+        uint8_t *plain = calloc(1, BYTES), *to = malloc(BYTES), want[WH_DIGEST_BYTES],
+                is[WH_DIGEST_BYTES];
+        struct wh_source s;
+
+        assert_true(fd >= 0 && plain && to);
+        assert_int_equal(ftruncate(fd, BYTES), 0);
+        for (int k = 0; k < round; k++) {
+            size_t at = unit_below(&seed, BYTES - 70000), n = 1 + unit_below(&seed, 70000);
+
+            memcpy(plain + at, data + at, n);
+            assert_int_equal(pwrite(fd, data + at, n, (off_t)at), (ssize_t)n);
+        }
+        memset(to, 0xaa, BYTES);
+        memset(to + BYTES / 2, 0, BYTES / 4);
+        assert_true(wh_source_open(op, &s, fd));
+        s.digest = wh_digest_new();
+        if (round % 2) {
+            s.lend = true;
+            wh_digest_thread(s.digest);
+        }
+        for (size_t at = 0, n, got; at < BYTES; at += n) {
+            n = 1 + unit_below(&seed, 400000);
+            n = n < BYTES - at ? n : BYTES - at;
+            assert_true(wh_source_read(op, &s, to + at, n, &got));
+            assert_int_equal(got, n);
+        }
+        assert_memory_equal(to, plain, BYTES);
+        assert_int_equal(lseek(fd, 0, SEEK_CUR), 0);
+        wh_digest_get(s.digest, is);
+        wh_digest_of(plain, BYTES, want);
+        assert_memory_equal(is, want, sizeof want);
+        wh_digest_free(s.digest);
+        wh_source_close(&s);
+        close(fd);
+        free(plain);
+        free(to);
+    }
+}
+
 static void file_from_its_end(void **state)
 {
     struct wh_op *op = *state;
@@ -406,6 +454,7 @@ int main(void)
         OP_TEST("at the end counts are short and nothing fails", short_counts),
         OP_TEST("a source that can seek goes anywhere", seeking),
         OP_TEST("the caller's descriptor keeps its place", file_keeps_place),
+        OP_TEST("holes of a file are zeros", holes),
         OP_TEST("a descriptor behind its file's end is an empty stream", file_from_its_end),
         OP_TEST("a descriptor that does not block is waited for", nonblocking),
         OP_TEST("a folder, a write end and no descriptor are system errors", not_to_be_read),

@@ -151,7 +151,7 @@ static inline void unit_folder(char *path, size_t size)
 static inline void unit_remove_folder(const char *path)
 {
     DIR *d = opendir(path);
-    char name[PATH_MAX];
+    char name[PATH_MAX + 260];
 
     for (struct dirent *e; d && (e = readdir(d));) {
         snprintf(name, sizeof name, "%s/%s", path, e->d_name);

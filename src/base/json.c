@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "config/json.h"
+#include "base/json.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -70,7 +70,7 @@ static size_t word(const char *text, size_t n)
 struct scan {
     const char *text;
     size_t n, at;
-    size_t cost;
+    size_t cost, most;
     unsigned depth;
 };
 
@@ -123,15 +123,15 @@ static const char *scan_one(struct scan *s)
 
 /* What parsing would cost, without building anything, and what the parser would wrongly take.
  * Other text that is not JSON may pass: the parser has the last word. */
-static const char *unfit(const char *text, size_t n, size_t *at)
+static const char *unfit(const char *text, size_t n, size_t most, size_t *at)
 {
-    struct scan s = { .text = text, .n = n, .cost = VALUE_COST };
+    struct scan s = { .text = text, .n = n, .cost = VALUE_COST, .most = most };
     const char *why = NULL;
 
     while (s.at < n && !why) {
         *at = s.at;
         why = scan_one(&s);
-        if (!why && s.cost > WH_JSON_MEMORY)
+        if (!why && s.cost > s.most)
             why = "too many values";
     }
     return why;
@@ -139,12 +139,18 @@ static const char *unfit(const char *text, size_t n, size_t *at)
 
 json_object *wh_json_parse(const char *text, size_t n, const char **why, size_t *at)
 {
+    return wh_json_parse_within(text, n, WH_JSON_MEMORY, why, at);
+}
+
+json_object *wh_json_parse_within(const char *text, size_t n, size_t memory, const char **why,
+                                  size_t *at)
+{
     json_object *o = NULL;
     json_tokener *t;
 
     while (n > 0 && text[n - 1] == '\0')
         n--;
-    *why = unfit(text, n, at);
+    *why = unfit(text, n, memory, at);
     if (*why)
         return NULL;
     t = json_tokener_new_ex(WH_JSON_DEPTH);
@@ -195,6 +201,11 @@ const char *wh_json_string(json_object *o, const char *path, const char *missing
     return v ? json_object_get_string(v) : missing;
 }
 
+bool wh_json_true(json_object *o, const char *key)
+{
+    return json_object_get_boolean(json_object_object_get(o, key));
+}
+
 bool wh_json_has(json_object *o, const char *object, const char *key)
 {
     json_object *v = look(o, object, json_type_object);
@@ -215,6 +226,15 @@ static unsigned sequence(const unsigned char *p)
         (*p == 0xf4 && p[1] > 0x8f))
         return 0;
     return n;
+}
+
+bool wh_json_is_text(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+
+    for (unsigned n; *p && (n = sequence(p)) > 0; p += n)
+        ;
+    return *p == '\0';
 }
 
 json_object *wh_json_text(const char *text)
