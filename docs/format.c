@@ -70,7 +70,7 @@ static void print_row(const struct wh_layer *layer, const struct wh_row *row)
            row->says ? row->says : "");
 }
 
-static void print_legal(const struct wh_field *f)
+static void print_legal(const struct wh_member *f)
 {
     if (f->form == WH_ZERO)
         printf("0");
@@ -87,7 +87,7 @@ static void print_fields(const struct wh_row *row)
     if (!row->fields)
         return;
     printf("\n**%s**\n\n| offset | size | field | legal | |\n|---:|---:|---|---|---|\n", row->name);
-    for (const struct wh_field *f = row->fields; f->name; f++) {
+    for (const struct wh_member *f = row->fields; f->name; f++) {
         printf("| %u | %u | %s%s | ", f->at, f->size, f->name, f->big ? " (big endian)" : "");
         print_legal(f);
         printf(" | %s |\n", f->says ? f->says : "");

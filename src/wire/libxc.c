@@ -122,6 +122,8 @@ static bool frames_bulk(struct wh_walk *w, const struct wh_rec *r)
                          wh_text("%llu", (long long)wh_le64(p)).s))
                 return false;
         }
+        if (w->watch->frame && !w->watch->frame(w, start / per + k, wh_le64(p)))
+            return false;
     }
     return true;
 }
@@ -319,7 +321,7 @@ static bool dirty_list_bulk(struct wh_walk *w, const struct wh_rec *r)
 }
 
 /* clang-format off */
-static const struct wh_field image_fields[] = {
+static const struct wh_member image_fields[] = {
     { "version",     12, 4, WH_DEC,  true,  2, 3, "2 (Xen 4.6 to 4.13) or 3 (4.14 and later)" },
     { "options",     16, 2, WH_HEX,  true,  0, 0, "bit 0: big endian" },
     { "reserved",    18, 2, WH_ZERO, true,  0, 0, NULL },
@@ -327,7 +329,7 @@ static const struct wh_field image_fields[] = {
     { 0 },
 };
 
-static const struct wh_field domain_fields[] = {
+static const struct wh_member domain_fields[] = {
     { "type",         0, 4, WH_DEC,  false, 1, 2, "1 x86 PV, 2 x86 HVM (and PVH)" },
     { "page_shift",   4, 2, WH_DEC,  false, 12, 12, "12" },
     { "reserved",     6, 2, WH_ZERO, false, 0, 0, NULL },
@@ -336,13 +338,13 @@ static const struct wh_field domain_fields[] = {
     { 0 },
 };
 
-static const struct wh_field page_fields[] = {
+static const struct wh_member page_fields[] = {
     { "count",        0, 4, WH_DEC,  false, 0, 0, "of entries, at least 1" },
     { "reserved",     4, 4, WH_ZERO, false, 0, 0, NULL },
     { 0 },
 };
 
-static const struct wh_field pv_info_fields[] = {
+static const struct wh_member pv_info_fields[] = {
     { "width",        0, 1, WH_DEC,  false, 0, 0, "of the guest's word: 4 or 8 bytes" },
     { "levels",       1, 1, WH_DEC,  false, 0, 0, "of its page tables: 3 or 4" },
     { "reserved",     2, 2, WH_ZERO, false, 0, 0, NULL },
@@ -350,19 +352,19 @@ static const struct wh_field pv_info_fields[] = {
     { 0 },
 };
 
-static const struct wh_field frames_fields[] = {
+static const struct wh_member frames_fields[] = {
     { "start",        0, 4, WH_DEC,  false, 0, 0, "first pfn covered" },
     { "end",          4, 4, WH_DEC,  false, 0, 0, "last pfn covered" },
     { 0 },
 };
 
-static const struct wh_field vcpu_fields[] = {
+static const struct wh_member vcpu_fields[] = {
     { "vcpu",         0, 4, WH_DEC,  false, 0, 0, NULL },
     { "reserved",     4, 4, WH_ZERO, false, 0, 0, NULL },
     { 0 },
 };
 
-static const struct wh_field tsc_fields[] = {
+static const struct wh_member tsc_fields[] = {
     { "mode",         0, 4, WH_DEC,  false, 0, 3, "0 default, 1 always emulate, 2 never, 3 PVRDTSCP" },
     { "khz",          4, 4, WH_DEC,  false, 0, 0, NULL },
     { "nsec",         8, 8, WH_DEC,  false, 0, 0, "elapsed" },
@@ -371,7 +373,7 @@ static const struct wh_field tsc_fields[] = {
     { 0 },
 };
 
-static const struct wh_field params_fields[] = {
+static const struct wh_member params_fields[] = {
     { "count",        0, 4, WH_DEC,  false, 0, 0, NULL },
     { "reserved",     4, 4, WH_ZERO, false, 0, 0, NULL },
     { 0 },

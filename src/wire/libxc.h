@@ -26,6 +26,8 @@
 #define WH_LIBXC_VERIFY 0x0du
 #define WH_LIBXC_CHECKPOINT 0x0eu
 #define WH_LIBXC_STATIC_DATA_END 0x10u
+#define WH_LIBXC_CPUID_POLICY 0x11u
+#define WH_LIBXC_MSR_POLICY 0x12u
 
 /* Phases of the image. */
 enum wh_libxc_phase {

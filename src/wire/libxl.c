@@ -111,19 +111,19 @@ static void apply_emulator(struct wh_image *i, const struct wh_rec *r)
 }
 
 /* clang-format off */
-static const struct wh_field header_fields[] = {
+static const struct wh_member header_fields[] = {
     { "version",      8, 4, WH_DEC, true, 2, 2, "2" },
     { "options",     12, 4, WH_HEX, true, 0, 0, "bit 0: big endian; bit 1: made by the legacy converter" },
     { 0 },
 };
 
-static const struct wh_field emulator_fields[] = {
+static const struct wh_member emulator_fields[] = {
     { "emulator_id",  0, 4, WH_DEC, false, 0, 2, "0 unknown (converted), 1 qemu-traditional, 2 upstream QEMU" },
     { "index",        4, 4, WH_DEC, false, 0, 0, "0" },
     { 0 },
 };
 
-static const struct wh_field state_fields[] = {
+static const struct wh_member state_fields[] = {
     { "id",           0, 4, WH_DEC, false, 0, 0, "0 NEW; 1 SVM_SUSPENDED, 2 SVM_READY, 3 SVM_RESUMED come on the back channel" },
     { 0 },
 };

@@ -76,7 +76,9 @@ static bool check_bits(struct wh_walk *w, struct batch *b, uint64_t entry, uint6
 
 static void keep_data(struct wh_walk *w, struct batch *b, const uint64_t *entry, size_t n)
 {
-    for (size_t k = 0; w->watch->pages && k < n && b->data + k < WH_ENTRIES_MAX; k++)
+    bool wanted = w->watch->pages || w->watch->place;
+
+    for (size_t k = 0; wanted && k < n && b->data + k < WH_ENTRIES_MAX; k++)
         w->data[b->data + k] = entry[k];
     b->data += n;
 }
@@ -194,6 +196,25 @@ bool wh_show_contents(struct wh_walk *w, uint64_t n)
     return true;
 }
 
+/* The same, read to where the watcher wants it. */
+static bool place_contents(struct wh_walk *w, uint64_t n)
+{
+    uint8_t *to;
+
+    for (uint64_t k = 0, m; k < n; k += m) {
+        m = n - k < WH_PLACE_MAX ? n - k : WH_PLACE_MAX;
+        if (!w->watch->place(w, w->data + k, (size_t)m, &to))
+            return false;
+        w->src->lend = true;
+        bool whole = wh_need_read(w, to, (size_t)m * WH_PAGE_SIZE);
+        w->src->lend = false;
+        wh_digest_settle(w->src->digest);
+        if (!w->watch->placed(w, w->data + k, (size_t)m, to, whole) || !whole)
+            return false;
+    }
+    return true;
+}
+
 static bool read_head(struct wh_walk *w, const struct wh_rec *r, struct batch *b)
 {
     struct wh_rec head = *r;
@@ -240,7 +261,8 @@ bool wh_pages_bulk(struct wh_walk *w, const struct wh_rec *r)
                                 (unsigned long long)b.count, (unsigned long long)b.data).s,
                         wh_text("%u", r->length).s)) &&
                wh_need_skip(w, rest);
-    if (!(w->watch->pages ? wh_show_contents(w, b.data) : wh_need_skip(w, rest)))
+    if (!(w->watch->place   ? place_contents(w, b.data)
+          : w->watch->pages ? wh_show_contents(w, b.data) : wh_need_skip(w, rest)))
         return false;
     w->image.page_records++;
     w->image.page_data += b.data;

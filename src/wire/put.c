@@ -78,18 +78,15 @@ bool wh_put_record(struct wh_op *op, struct wh_sink *k, const struct wh_layer *l
            wh_put_end(op, k, (uint32_t)length);
 }
 
-bool wh_put_pages(struct wh_op *op, struct wh_sink *k, const uint64_t *entry, size_t n,
-                  const uint8_t *const *page)
+bool wh_put_pages_head(struct wh_op *op, struct wh_sink *k, const uint64_t *entry, size_t n,
+                       size_t data)
 {
     uint8_t word[8] = { 0 };
-    uint64_t contents = 0;
-    size_t next = 0;
+    uint64_t length = 8 + 8 * (uint64_t)n + WH_PAGE_SIZE * (uint64_t)data;
 
-    for (size_t i = 0; i < n; i++)
-        contents += wh_page_has_data(entry[i]) ? WH_PAGE_SIZE : 0;
-    assert(n >= 1 && 8 + 8 * n + contents <= WH_LIBXC_MAX);
+    assert(n >= 1 && length <= WH_LIBXC_MAX);
     wh_put_le32(word, (uint32_t)n);
-    if (!wh_put_begin(op, k, WH_LIBXC_PAGE_DATA, (uint32_t)(8 + 8 * n + contents)) ||
+    if (!wh_put_begin(op, k, WH_LIBXC_PAGE_DATA, (uint32_t)length) ||
         !wh_sink_write(op, k, word, sizeof word))
         return false;
     for (size_t i = 0; i < n; i++) {
@@ -97,6 +94,18 @@ bool wh_put_pages(struct wh_op *op, struct wh_sink *k, const uint64_t *entry, si
         if (!wh_sink_write(op, k, word, sizeof word))
             return false;
     }
+    return true;
+}
+
+bool wh_put_pages(struct wh_op *op, struct wh_sink *k, const uint64_t *entry, size_t n,
+                  const uint8_t *const *page)
+{
+    size_t data = 0, next = 0;
+
+    for (size_t i = 0; i < n; i++)
+        data += wh_page_has_data(entry[i]);
+    if (!wh_put_pages_head(op, k, entry, n, data))
+        return false;
     for (size_t i = 0; i < n; i++) {
         if (wh_page_has_data(entry[i]) && !wh_sink_write(op, k, page[next++], WH_PAGE_SIZE))
             return false;

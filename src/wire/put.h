@@ -35,4 +35,9 @@ bool wh_put_record(struct wh_op *op, struct wh_sink *k, const struct wh_layer *l
 bool wh_put_pages(struct wh_op *op, struct wh_sink *k, const uint64_t *entry, size_t n,
                   const uint8_t *const *page);
 
+/* The same record up to its contents: of the n entries, data have some, 4096 bytes each, which
+ * are to follow. */
+bool wh_put_pages_head(struct wh_op *op, struct wh_sink *k, const uint64_t *entry, size_t n,
+                       size_t data);
+
 #endif

@@ -67,12 +67,12 @@ bool wh_rec_check_length(struct wh_walk *w, const struct wh_rec *r)
     return false;
 }
 
-static uint64_t value_of(const struct wh_field *f, const uint8_t *body)
+static uint64_t value_of(const struct wh_member *f, const uint8_t *body)
 {
     return wh_uint(body + f->at, f->size, f->big);
 }
 
-static bool check_field(struct wh_walk *w, const struct wh_rec *r, const struct wh_field *f)
+static bool check_field(struct wh_walk *w, const struct wh_rec *r, const struct wh_member *f)
 {
     uint64_t v = value_of(f, r->body);
     bool fatal = r->row->flags & WH_HEADER;
@@ -95,7 +95,7 @@ static bool check_field(struct wh_walk *w, const struct wh_rec *r, const struct 
 
 bool wh_rec_check_fields(struct wh_walk *w, const struct wh_rec *r)
 {
-    for (const struct wh_field *f = r->row->fields; f && f->name; f++) {
+    for (const struct wh_member *f = r->row->fields; f && f->name; f++) {
         if (f->at + f->size <= r->length && !check_field(w, r, f))
             return false;
     }
@@ -119,7 +119,7 @@ void wh_rec_print(const struct wh_rec *r, struct wh_line *l)
 
     if (!r->row || !r->body)
         return;
-    for (const struct wh_field *f = r->row->fields; f && f->name; f++) {
+    for (const struct wh_member *f = r->row->fields; f && f->name; f++) {
         if (f->form == WH_ZERO || f->at + f->size > r->length)
             continue;
         wh_say(l, "%s%s=", gap, f->name);
@@ -134,7 +134,7 @@ void wh_rec_print(const struct wh_rec *r, struct wh_line *l)
 
 uint64_t wh_rec_field(const struct wh_rec *r, const char *name)
 {
-    for (const struct wh_field *f = r->row->fields; f && f->name; f++) {
+    for (const struct wh_member *f = r->row->fields; f && f->name; f++) {
         if (strcmp(f->name, name) == 0)
             return f->at + f->size <= r->length ? value_of(f, r->body) : 0;
     }

@@ -36,7 +36,7 @@ enum wh_row_flags {
 enum wh_form { WH_DEC, WH_HEX, WH_ZERO };
 
 /* A fixed integer in a header or at the start of a body. */
-struct wh_field {
+struct wh_member {
     const char *name;
     uint16_t at, size;          /* bytes; size 1, 2, 4 or 8 */
     enum wh_form form;          /* WH_ZERO: reserved */
@@ -57,7 +57,7 @@ struct wh_row {
     unsigned guests;            /* enum wh_guest */
     unsigned in, opens;         /* phases of the layer; opens 0: stays */
     unsigned flags;
-    const struct wh_field *fields;          /* ends with an empty name; NULL: none */
+    const struct wh_member *fields;          /* ends with an empty name; NULL: none */
     bool (*check)(struct wh_walk *w, const struct wh_rec *r);   /* beyond the columns; or NULL */
     bool (*bulk)(struct wh_walk *w, const struct wh_rec *r);    /* reads and checks the body */
     void (*print)(const struct wh_rec *r, struct wh_line *l);   /* beyond the fields; or NULL */

@@ -4,6 +4,7 @@
 /* clang-format off */
 const struct wh_rule_text wh_rules[WH_RULES] = {
     [WH_RULE_FORMAT]        = { "format",        "the stream begins as one of the containers does" },
+    [WH_RULE_COMPRESSION]   = { "compression",   "a compressed image is whole zstd frames, with the contents that were compressed" },
     [WH_RULE_TRUNCATED]     = { "truncated",     "the stream goes on to its END record" },
     [WH_RULE_VERSION]       = { "version",       "the format's version is one that readers know" },
     [WH_RULE_FLAGS]         = { "flags",         "no flag is set that asks for a newer reader" },

@@ -7,6 +7,7 @@
 
 enum wh_rule {
     WH_RULE_FORMAT,
+    WH_RULE_COMPRESSION,
     WH_RULE_TRUNCATED,
     WH_RULE_VERSION,
     WH_RULE_FLAGS,

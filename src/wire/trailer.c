@@ -141,23 +141,23 @@ static bool check_end(struct wh_walk *w, const struct wh_rec *r)
 }
 
 /* clang-format off */
-static const struct wh_field header_fields[] = {
+static const struct wh_member header_fields[] = {
     { "version",   8, 4, WH_DEC,  false, 1, 1, "1" },
     { "reserved", 12, 4, WH_ZERO, false, 0, 0, NULL },
     { 0 },
 };
 
-static const struct wh_field stream_fields[] = {
+static const struct wh_member stream_fields[] = {
     { "length",    0, 8, WH_DEC,  false, 0, 0, "bytes of the file before the trailer" },
     { 0 },
 };
 
-static const struct wh_field producer_fields[] = {
+static const struct wh_member producer_fields[] = {
     { "time",      0, 8, WH_DEC,  false, 0, 0, "seconds since 1970, UTC" },
     { 0 },
 };
 
-static const struct wh_field end_fields[] = {
+static const struct wh_member end_fields[] = {
     { "length",    0, 8, WH_DEC,  false, 0, 0, "bytes of the trailer, this record included" },
     { 0 },
 };

@@ -398,7 +398,7 @@ static bool detect(struct wh_walk *w, enum wh_format *format)
         return wh_flaw_fatal(w, WH_RULE_TRUNCATED, 0, "a Xen image", "an empty input");
     else if (got >= 4 && wh_le32(p) == 0xfd2fb528)
         return wh_flaw_fatal(w, WH_RULE_FORMAT, 0, "a Xen image",
-                             "zstd-compressed data (zstd -dc FILE | wherry ... -)");
+                             "zstd-compressed data in it");
     else
         return wh_flaw_fatal(w, WH_RULE_FORMAT, 0,
                              "an xl, libxl, libxc or legacy stream", "something else");
@@ -411,6 +411,8 @@ static bool walk_rest(struct wh_walk *w)
     bool end = false, ours = false;
 
     w->place = "END";
+    if (w->channel)
+        return true;
     if (!wh_at_end(w, &end) || end)
         return end;
     if (!wh_trailer_here(w, &ours))
@@ -447,6 +449,23 @@ static bool walk_container(struct wh_walk *w)
     }
 }
 
+/* The source has failed, and said why. */
+static void tell_feed_flaw(struct wh_walk *w, const struct wh_feed_flaw *flaw)
+{
+    struct wh_finding f = {
+        .offset = w->src->at,
+        .layer = "zstd",
+        .record = flaw->place,
+        .rule = wh_rules[WH_RULE_COMPRESSION].name,
+        .expected = flaw->expected,
+        .found = flaw->found,
+    };
+
+    w->findings++;
+    if (w->watch->finding)
+        w->watch->finding(w, &f);
+}
+
 bool wh_walk_stream(struct wh_walk *w)
 {
     bool whole = walk_container(w);
@@ -454,6 +473,8 @@ bool wh_walk_stream(struct wh_walk *w)
     w->image.complete = whole;
     if (whole)
         whole = walk_rest(w);
+    if (w->src->feed && w->src->feed->flaw.expected)
+        tell_feed_flaw(w, &w->src->feed->flaw);
     w->image.size = w->src->size == WH_SOURCE_UNKNOWN ? w->src->at : w->src->size;
     return whole;
 }

@@ -21,6 +21,7 @@
 #include "wire/rule.h"
 
 #define WH_ENTRIES_MAX 32768            /* page entries held at a time */
+#define WH_PLACE_MAX 1024
 
 struct wh_walk;
 
@@ -34,6 +35,12 @@ struct wh_watch {
     bool (*record)(struct wh_walk *w, const struct wh_rec *r);  /* whole and checked */
     bool (*entries)(struct wh_walk *w, const struct wh_rec *r, const uint64_t *entry, size_t n);
     bool (*pages)(struct wh_walk *w, const uint64_t *entry, size_t n, const uint8_t *contents);
+    /* Each page of a PV guest's own p2m: which it is, and the pfn it lies in. */
+    bool (*frame)(struct wh_walk *w, uint64_t which, uint64_t pfn);
+    /* In place of .pages: where the contents of these entries (at most WH_PLACE_MAX) are to be
+     * read into, and then that they are there, or that the stream has failed. */
+    bool (*place)(struct wh_walk *w, const uint64_t *entry, size_t n, uint8_t **to);
+    bool (*placed)(struct wh_walk *w, const uint64_t *entry, size_t n, uint8_t *to, bool whole);
     bool (*blob)(struct wh_walk *w, const struct wh_rec *r, const uint8_t *p, size_t n);
     const struct wh_legacy_watch *legacy;
 };
@@ -44,6 +51,7 @@ struct wh_walk {
     const struct wh_watch *watch;
     void *arg;                  /* the watcher's */
     bool pedantic;
+    bool channel;               /* what stands behind the last END is no part of it */
     uint64_t findings;          /* not the pedantic ones */
     struct wh_image image;
     struct wh_index index;      /* of the page records met, for the trailer */

@@ -41,7 +41,7 @@ static void apply_header(struct wh_image *i, const struct wh_rec *r)
 }
 
 /* clang-format off */
-static const struct wh_field header_fields[] = {
+static const struct wh_member header_fields[] = {
     { "byteorder",         32, 4, WH_HEX, false, 0, 0, "0x01020304 in the order of the integers that follow" },
     { "mandatory_flags",   36, 4, WH_HEX, false, 0, 0, "bit 0: the configuration is JSON; bit 1: a libxl v2 stream follows" },
     { "optional_flags",    40, 4, WH_HEX, false, 0, 0, "written as 0, ignored by xl" },

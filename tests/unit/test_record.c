@@ -120,7 +120,7 @@ static void calls(void **state)
 }
 
 static void check_field(const struct wh_layer *layer, const struct wh_row *row,
-                        const struct wh_field *f)
+                        const struct wh_member *f)
 {
     assert_row(layer, row, f->size == 1 || f->size == 2 || f->size == 4 || f->size == 8);
     assert_row(layer, row, (uint32_t)f->at + f->size <= row->min);
@@ -134,11 +134,11 @@ static void check_fields(const struct wh_layer *layer, const struct wh_row *row)
 {
     uint32_t end = 0;
 
-    for (const struct wh_field *f = row->fields; f && f->name; f++) {
+    for (const struct wh_member *f = row->fields; f && f->name; f++) {
         check_field(layer, row, f);
         assert_row(layer, row, f->at >= end);           /* in order, none over another */
         end = (uint32_t)f->at + f->size;
-        for (const struct wh_field *g = row->fields; g < f; g++)
+        for (const struct wh_member *g = row->fields; g < f; g++)
             assert_row(layer, row, f->form == WH_ZERO || strcmp(g->name, f->name) != 0);
     }
 }
@@ -183,7 +183,7 @@ static void print_length(const struct wh_layer *layer, const struct wh_row *row,
     wh_rec_print(&r, &f.line);
     assert_row(layer, row, f.line.used == strlen(f.line.text));
     assert_row(layer, row, strcmp(f.fence, "still here") == 0);
-    for (const struct wh_field *k = row->fields; k && k->name && k->form != WH_ZERO; k++)
+    for (const struct wh_member *k = row->fields; k && k->name && k->form != WH_ZERO; k++)
         assert_row(layer, row, strstr(f.line.text, k->name) != NULL);
 }
 

@@ -3,6 +3,8 @@
 #include "base/bytes.h"
 #include "image.h"
 #include "unit.h"
+#include "wire/libxl.h"
+#include "wire/put.h"
 #include "wire/trailer.h"
 
 /* A file with a trailer, in memory. */
@@ -35,6 +37,69 @@ static int drop(void **state)
     for (enum wh_guest guest = WH_PV; guest <= WH_HVM; guest++)
         free(made[guest].p);
     return 0;
+}
+
+/* ------------------------------------------------------------------------- on a thread */
+
+#define LONG (8 + (1u << 20))       /* a body that grows, and moves, while it is read */
+
+static bool image_long(struct wh_op *op, struct wh_sink *k, enum wh_guest guest)
+{
+    const struct wh_layer *libxl = &wh_layer_libxl;
+    wh_auto_free uint8_t *emulator = unit_bytes(7, LONG);
+
+    wh_put_le32(emulator, 2);
+    wh_put_le32(emulator + 4, 0);
+    return wh_put_libxl_header(op, k, 0) &&
+           wh_put_record(op, k, libxl, WH_LIBXL_LIBXC_CONTEXT, NULL, 0) &&
+           image_libxc(op, k, guest) &&
+           wh_put_record(op, k, libxl, WH_LIBXL_EMULATOR_CONTEXT, emulator, LONG) &&
+           wh_put_record(op, k, libxl, WH_LIBXL_END, NULL, 0);
+}
+
+static uint8_t room[IMAGE_DATA * WH_PAGE_SIZE];
+
+static bool place(struct wh_walk *w, const uint64_t *entry, size_t n, uint8_t **to)
+{
+    (void)w;
+    (void)entry;
+    assert_true(n <= IMAGE_DATA);
+    *to = room;
+    return true;
+}
+
+/* Whoever placed them does with them as he likes. */
+static bool placed(struct wh_walk *w, const uint64_t *entry, size_t n, uint8_t *to, bool whole)
+{
+    (void)w;
+    (void)entry;
+    memset(to, 0xee, n * WH_PAGE_SIZE);
+    return whole;
+}
+
+static void a_digest_on_a_thread_sees_what_was_read(void **state)
+{
+    static const struct wh_watch watch = { .place = place, .placed = placed };
+    struct wh_op *op = *state;
+    wh_auto_fd int fd = image_file(op, WH_HVM, image_long);
+    uint8_t digest[WH_DIGEST_BYTES], whole[WH_DIGEST_BYTES];
+    struct wh_source s;
+    struct wh_walk w;
+    size_t n;
+
+    assert_true(wh_source_open(op, &s, fd));
+    assert_non_null(s.digest = wh_digest_new());
+    wh_digest_thread(s.digest);
+    assert_true(wh_walk_init(&w, op, &s, &watch, NULL));
+    assert_true(wh_walk_stream(&w));
+    assert_ok(op);
+    wh_digest_get(s.digest, digest);
+    wh_digest_free(s.digest);
+    wh_walk_free(&w);
+    wh_source_close(&s);
+    wh_auto_free uint8_t *p = unit_slurp(fd, &n);
+    wh_digest_of(p, n, whole);
+    assert_memory_equal(digest, whole, sizeof whole);
 }
 
 static void reads_back(void **state)
@@ -280,6 +345,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         OP_TEST("what was written is read back", reads_back),
+        OP_TEST("a digest on a thread sees what was read", a_digest_on_a_thread_sees_what_was_read),
         OP_TEST("a file with a trailer is good", good),
         TEST("a byte changed anywhere in the file is found with a digest", changed_byte),
         TEST("a bit changed in the trailer is found without one", changed_trailer_byte),
