@@ -16,7 +16,7 @@ _wherry_options()
     case $1 in
     inspect) echo '-d --digest -j --json -p --page -m --pages -r --records' ;;
     verify)  echo '-d --digest -j --json -P --pedantic -q --quiet' ;;
-    convert) echo '-c --config -g --guest -j --json --no-trailer -t --to -w --width' ;;
+    convert) echo '--compress -c --config -g --guest -j --json --no-trailer -t --to -w --width' ;;
     extract) echo '-c --config -k --core -e --emulator -o --output -p --page' ;;
     esac
 }

@@ -123,6 +123,19 @@ static void print_trailer(FILE *f, const struct wh_report *r)
             r->image.trailer_index_entries);
 }
 
+static void print_compression(FILE *f, const struct wh_report *r)
+{
+    const struct wh_packing *p = &r->packing;
+
+    if (!r->packed)
+        return;
+    fprintf(f, "  zstd      %" PRIu64 " bytes in %" PRIu64 " frame%s", p->size, p->frames,
+            p->frames == 1 ? "" : "s");
+    if (r->image.complete && r->image.size > 0)
+        fprintf(f, ", %.1f%%", 100.0 * (double)p->size / (double)r->image.size);
+    fputs(p->indexed ? ", with a seek table\n" : ", no seek table\n", f);
+}
+
 /* ------------------------------------------------------------------------------- table */
 
 static void add_line(struct libscols_table *t, const char *layer, const char *name,
@@ -177,6 +190,7 @@ void wh_print_summary(FILE *f, const char *path, const struct wh_report *r)
     wh_print_plain(f, path);
     fprintf(f, ": %s, %s, %" PRIu64 " bytes\n", container_text(i->container),
             i->complete ? "complete" : "incomplete", i->size);
+    print_compression(f, r);
     if (i->guest) {
         print_guest(f, r);
         print_writer(f, i);

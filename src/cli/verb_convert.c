@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* wherry convert - write an image in another container, or a legacy one as version 2. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "base/json.h"
 
-enum { OPT_TO = 't', OPT_NO_TRAILER = 0x100 };
+enum { OPT_TO = 't', OPT_NO_TRAILER = 0x100, OPT_COMPRESS };
 
 struct args {
     struct wh_convert how;
@@ -14,6 +15,7 @@ struct args {
 };
 
 static const struct argp_option options[] = {
+    { "compress", OPT_COMPRESS, "LEVEL", OPTION_ARG_OPTIONAL, "Write it as a zstd file; -5 to 19, default 1", 0 },
     { "config", 'c', "FILE", 0, "The JSON configuration of the xl container (default: the input's)", 0 },
     { "guest", 'g', "pv|hvm", 0, "A legacy image's guest (default: found out)", 0 },
     { "json", 'j', NULL, 0, "Say what was written as a JSON object (on stderr if OUT is -)", 0 },
@@ -62,6 +64,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case 'j':
         a->json = true;
         return 0;
+    case OPT_COMPRESS:
+        a->how.compress = true;
+        a->how.level = wh_cli_level(state, arg);
+        return 0;
     case OPT_NO_TRAILER:
         a->how.no_trailer = true;
         return 0;
@@ -98,7 +104,7 @@ static bool show(const struct wh_job *j, enum wh_kind kind, void *arg)
     wh_auto_json json_object *o = wh_json_parse(result, strlen(result), &why, &at);
     if (a->json)
         fprintf(strcmp(a->file[1], "-") == 0 ? stderr : stdout, "%s\n", result);
-    else if (json_object_get_boolean(json_object_object_get(o, "emulator_left_out")))
+    else if (wh_json_true(o, "emulator_left_out"))
         fputs("wherry: a libxc image has no place for the emulator's state: it was left out\n",
               stderr);
     return true;

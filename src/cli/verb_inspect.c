@@ -71,8 +71,7 @@ static void print_json(void *arg, const struct wh_rec *r)
                            json_object_new_string(wh_rec_name(r, scratch, sizeof scratch)));
     json_object_object_add(o, "length", json_object_new_uint64(r->length));
     json_object_object_add(o, "fields", json_object_new_string_len(l.text, (int)l.used));
-    fprintf(arg, "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
-                                                               JSON_C_TO_STRING_NOSLASHESCAPE));
+    wh_cli_json(arg, o, JSON_C_TO_STRING_PLAIN);
 }
 
 static bool show_summary(const struct wh_job *j, enum wh_kind kind, void *path)
@@ -84,9 +83,7 @@ static bool show_summary(const struct wh_job *j, enum wh_kind kind, void *path)
         printf("%s\n", wh_job_json(j));
     } else if (r && json) {
         wh_auto_json json_object *o = wh_report_json(r);
-        printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
-                                                             JSON_C_TO_STRING_SPACED |
-                                                             JSON_C_TO_STRING_NOSLASHESCAPE));
+        wh_cli_json(stdout, o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
     } else if (r) {
         if (records)
             putchar('\n');

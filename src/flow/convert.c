@@ -17,6 +17,7 @@
 #include "base/own.h"
 #include "base/json.h"
 #include "flow/input.h"
+#include "link/pack.h"
 #include "wire/legacy.h"
 #include "wire/libxc.h"
 #include "wire/libxl.h"
@@ -277,6 +278,8 @@ static void make_json(struct convert *c, const struct wh_walk *w)
     json_object_object_add(o, "out", wh_json_text(c->out_path));
     json_object_object_add(o, "container", json_object_new_string(name[c->to]));
     json_object_object_add(o, "size", json_object_new_uint64(c->sink.at));
+    json_object_object_add(o, "compressed_size",
+                           c->sink.stage ? json_object_new_uint64(c->sink.stage->out) : NULL);
     json_object_object_add(o, "trailer", json_object_new_boolean(c->sink.digest != NULL));
     json_object_object_add(o, "emulator_left_out", json_object_new_boolean(lost));
     c->job.json = strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
@@ -291,7 +294,7 @@ static bool convert(struct wh_op *op, struct convert *c, struct wh_walk *w)
         return op->err.kind == WH_STREAM ? wh_while(&op->err, "%s", c->job.path) : false;
     if (c->sink.digest && !put_trailer(op, c, w))
         return false;
-    if (!wh_sink_flush(op, &c->sink) || !wh_outfile_commit(op, &c->out))
+    if (!wh_sink_end(op, &c->sink) || !wh_outfile_commit(op, &c->out))
         return false;
     make_json(c, w);
     return true;
@@ -324,7 +327,10 @@ static bool run(struct wh_op *op, struct wh_job *job)
               wh_outfile_open(op, &c->out, c->out_path) &&
               wh_sink_open(op, &c->sink, c->out.fd);
     c->sink.name = c->out_path;
+    if (ok && c->how.compress)
+        ok = wh_pack(op, &c->sink, c->how.level);
     ok = ok && convert(op, c, &in.walk);
+    wh_sink_close(&c->sink);
     wh_input_close(&in);
     wh_outfile_close(&c->out);
     return ok;

@@ -7,6 +7,7 @@
 
 #include "base/own.h"
 #include "base/json.h"
+#include "link/unpack.h"
 #include "wire/trailer.h"
 #include "wire/xl.h"
 
@@ -15,10 +16,11 @@ bool wh_input_open(struct wh_op *op, struct wh_input *in, const struct wh_job *j
 {
     *in = (struct wh_input){ .job = job, .fd = -1, .src = { .fd = -1, .null_fd = -1 } };
     wh_step(op, "open the image", WH_FOREVER);
-    if (!wh_job_open_input(op, job, &in->fd) || !wh_source_open(op, &in->src, in->fd) ||
-        !wh_walk_init(&in->walk, op, &in->src, watch, arg))
+    if (!wh_job_open_input(op, job, &in->fd) || !wh_source_open(op, &in->src, in->fd))
         return wh_while(&op->err, "%s", job->path);
     in->src.name = job->path;
+    if (!wh_unpack(op, &in->src) || !wh_walk_init(&in->walk, op, &in->src, watch, arg))
+        return wh_while(&op->err, "%s", job->path);
     in->walk.want_digest = flags & WH_DIGEST_IF_ANY;
     in->walk.pedantic = flags & WH_PEDANTIC;
     bool sealed = false;
@@ -35,8 +37,8 @@ bool wh_input_open(struct wh_op *op, struct wh_input *in, const struct wh_job *j
 
 void wh_input_close(struct wh_input *in)
 {
+    wh_digest_free(in->src.digest);         /* first: it may be looking at what the walk has read */
     wh_walk_free(&in->walk);
-    wh_digest_free(in->src.digest);
     wh_source_close(&in->src);
     wh_job_close_input(in->job, in->fd);
 }

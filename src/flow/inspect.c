@@ -66,6 +66,7 @@ static void conclude(struct inspect *s, struct wh_walk *w)
 {
     s->report.digest = wh_digest_state(w);
     s->report.findings = w->findings;
+    s->report.packed = wh_unpack_about(w->src, &s->report.packing);
     s->report.image = w->image;
     w->image.config = NULL;
     s->report.image.extra = NULL;       /* stays the walk's */

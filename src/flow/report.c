@@ -242,6 +242,20 @@ static json_object *trailer_json(const struct wh_report *r)
     return o;
 }
 
+static json_object *compression_json(const struct wh_report *r)
+{
+    json_object *o;
+
+    if (!r->packed)
+        return NULL;
+    o = json_object_new_object();
+    add(o, "format", text("zstd"));
+    add(o, "size", number(r->packing.size));
+    add(o, "frames", number(r->packing.frames));
+    add(o, "seek_table", json_object_new_boolean(r->packing.indexed));
+    return o;
+}
+
 json_object *wh_report_json(const struct wh_report *r)
 {
     const struct wh_image *i = &r->image;
@@ -250,6 +264,7 @@ json_object *wh_report_json(const struct wh_report *r)
     add(o, "container", text(wh_format_name(i->container)));
     add(o, "complete", json_object_new_boolean(i->complete));
     add(o, "size", number(i->size));
+    add(o, "compression", compression_json(r));
     add(o, "xl", xl_json(r));
     add(o, "libxl", libxl_json(i));
     add(o, "libxc", libxc_json(i));

@@ -7,6 +7,7 @@
 
 #include "base/sparse.h"
 #include "flow/input.h"
+#include "link/unpack.h"
 
 #define WH_TALLY_ROWS 32            /* of a layer's table */
 #define WH_TALLY_UNKNOWN 16         /* types that no table has */
@@ -35,6 +36,8 @@ struct wh_report {
     char first[256];
     enum wh_digest_state digest;
     json_object *config;            /* parsed; NULL: none, or not JSON */
+    bool packed;                    /* the file is compressed */
+    struct wh_packing packing;
 };
 
 void wh_report_init(struct wh_report *r);

@@ -424,7 +424,8 @@ def test_json_says_what_was_written(tmp_path, name, to, trailer, lost):
     put(tmp_path, "in", good(name))
     told = json.loads(must("convert", "--json", "--to", to, "in", "out", directory=tmp_path))
     assert told == {"in": "in", "out": "out", "container": to, "trailer": trailer,
-                    "size": os.path.getsize(tmp_path / "out"), "emulator_left_out": lost}
+                    "size": os.path.getsize(tmp_path / "out"), "compressed_size": None,
+                    "emulator_left_out": lost}
 
 
 def test_json_does_not_get_into_an_output_on_standard_output(tmp_path):

@@ -35,10 +35,10 @@ def options_of_help(verb):
     """{option: its argument or ''}, short ones too."""
     found = {}
     for line in said(verb, "--help").splitlines():
-        match = re.match(r"  (?:(-.), |    )(--[a-z-]+)(?:=(\S+))?", line)
+        match = re.match(r"  (?:(-.), |    )(--[a-z-]+)(\[?=\S+)?", line)
         if match:
             for option in filter(None, match.group(1, 2)):
-                found[option] = match.group(3) or ""
+                found[option] = (match.group(3) or "").removeprefix("=")
     return found
 
 
@@ -48,12 +48,13 @@ def section(page, title):
 
 
 def options_of_page(verb):
-    """An option's lines begin at the margin: *-t*, *--to*=_xl_|_libxl_|_libxc_"""
+    """An option's lines begin at the margin: *-t*, *--to*=_xl_|_libxl_; *--compress*[=_LEVEL_]"""
     found = {}
     for line in re.findall(r"^\*-.*$", section(f"wherry-{verb}.1.scd", "OPTIONS"), re.MULTILINE):
-        options, _, argument = line.replace("\\", "").partition("=")
+        options, argument = re.match(r"([^=[]*)(.*)", line.replace("\\", "")).groups()
+        argument = argument.removeprefix("=").replace("_", "").strip()
         for option in re.findall(r"\*(-[^*]+)\*", options):
-            found[option] = argument.replace("_", "").strip()
+            found[option] = argument
     return found
 
 
