@@ -14,7 +14,7 @@ build=${BUILD:-$top/build-fuzz}
 corpus=${CORPUS:-$here/corpus}
 jobs=${JOBS:-2}
 work=$(mktemp -d "${TMPDIR:-/tmp}/wherry-fuzz.XXXXXX")
-[ $# -gt 0 ] || set -- chain libxc libxl xl legacy trailer config
+[ $# -gt 0 ] || set -- chain libxc libxl xl legacy trailer config config_xlcfg zstd physmap qmp parcel
 
 export ASAN_OPTIONS=quarantine_size_mb=16:malloc_context_size=3 UBSAN_OPTIONS=print_stacktrace=1
 
@@ -32,6 +32,7 @@ fuzz() {
     target=$1
     length=65536 memory=256 piece=16
     [ "$target" != chain ] || length=32768 memory=512 piece=64
+    [ "$target" != zstd ] || memory=512 piece=160       # the window of one frame
     mkdir -p "$work/$target" "$work/broke-$target" "$corpus/$target"
     nice -n 10 "$build/tests/fuzz/fuzz_$target" -max_total_time=$((minutes * 60)) -timeout=10 \
         -max_len="$length" -rss_limit_mb="$memory" -malloc_limit_mb="$piece" \

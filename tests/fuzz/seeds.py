@@ -8,6 +8,7 @@ import json
 import pathlib
 import re
 import struct
+import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -91,6 +92,53 @@ def texts():
     yield json.dumps({str(k): [{}] * 9 for k in range(9)}).encode()
 
 
+def zstd():
+    def compressed(data, *options):
+        return subprocess.run(["zstd", "-cq", *options], input=data, stdout=subprocess.PIPE,
+                              check=True).stdout
+
+    text = b"the wherry carries people and cargo " * 200
+    small = compressed(text)
+    skipped = struct.pack("<II", 0x184D2A52, 5) + b"12345"
+    table = struct.pack("<II4IIBI", 0x184D2A5E, 25, *(len(small), len(text)) * 2, 2, 0, 0x8F92EAB1)
+    for whole in (small, small * 2 + table, skipped + small, small + skipped + small[:-1],
+                  compressed(bytes(70000)), compressed(text, "--no-check"), compressed(b""),
+                  compressed(text, "--long=31"), compressed(text, "-19"), table):
+        yield b"\0" + whole
+    yield b"\1\3" + b"\7\0\0\xff\0\0\1\0\0"
+    yield b"\1\3" + b"\7\1\0\7\xff\0\1\0\0"
+    yield b"\1\2" + b"\7\0\1\7\0\xff" + b"\x10\0\1"
+
+
+def physmap():
+    good = b"physmap/1f000/start_addr\0f0000000\0physmap/1f000/size\x00800000\0" \
+           b"physmap/1f000/name\0vga.vram\0"
+    yield from (b"", good, good * 3, good[:-1], good[:20], b"/" + good, b"state\0running\0",
+                b"physmap/../a/size\x001\0", b"physmap/1/size\x001 2\0", b"physmap/1/size\0\0")
+    yield b"".join(b"physmap/%x/size\x001\0" % k for k in range(769))
+    yield b"physmap/0123456789abcdef/name\0" + b"x" * 255 + b"\0"
+
+
+def qmp():
+    greeting = b'{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""},' \
+               b' "capabilities": ["oob"]}}\r\n'
+    yes = [b'{"return": {}, "id": %d}\r\n' % (0x77680001 + k) for k in range(4)]
+    stop = b'{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP", "data": {"a": [1]}}\r\n'
+    no = b'{"id": 2003304450, "error": {"class": "GenericError", "desc": "no \\u001b[2J \\u00e9"}}\n'
+    hello = greeting + b"\1" + yes[0]
+    for said in (hello + b"\1" + b"\1".join(yes[1:]) + stop, hello + stop + b"\1" + no + b"\1" + yes[2],
+                 hello + b"\1" + yes[1] * 2, hello + b"\1" + yes[3], hello + greeting,
+                 hello + b'\1{"id": 2003304450}\n', hello + b'\1{"return": 7}\n', stop + greeting,
+                 hello + b'\1{"id": "x", "return": 7}\n', hello + b'\1{"id": 2003304450, "error": 7}\n',
+                 hello + b'\1{"event": {}}\n', hello + b"\1[1]\n", hello + b"\1" + b"[" * 3000 + b"\n",
+                 hello + b"\1\n\r\n" + stop * 70, hello + b"\1" + b" " * 30000,
+                 b'{"QMP": {"version": {"qemu": {"major": -7}}}}\n', b"qemu: no\n", b"\xff\n", b""):
+        yield b"\0" + said
+        yield b"\x07" + said
+    yield b"\xc0" + hello + b"\1" + yes[1]
+    yield b"\0" + hello + b"\1" + yes[1] + b"\0"
+
+
 def main(out):
     made = {}
     for name, data in descriptions():
@@ -99,6 +147,9 @@ def main(out):
                                ("chain", [data])):
             made.setdefault(target, set()).update(inputs)
     made["trailer"] = set(trailer(None))
+    made["zstd"] = set(zstd())
+    made["physmap"] = set(physmap())
+    made["qmp"] = set(qmp())
     made["config"].update(texts())
     for target, inputs in made.items():
         folder = pathlib.Path(out) / target
