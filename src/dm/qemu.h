@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An HVM guest's QEMU: started, heard of, ended.
+ *
+ *     nothing      its log is a new one, its sockets listen, its root is an empty folder
+ *     claimed      pid, and uid if it has one to itself, are in xenstore: whoever destroys the
+ *                  domain finds it.  Only then it begins
+ *     ready        it has answered on its socket; its devices do nothing yet (-S)
+ *     running      wh_qemu_cont, before the guest runs
+ *
+ * Restricted it has a uid without rights, sees an empty root, may use Xen for its own domain alone,
+ * may write no large file but its disks, open no more locks, start no program.  It is so from its first word with
+ * the guest on, fresh or restored. */
+#ifndef WH_DM_QEMU_H
+#define WH_DM_QEMU_H
+
+#include "dm/args.h"
+#include "dm/qmp.h"
+#include "xen/here.h"
+
+struct wh_qemu {
+    uint32_t domid;
+    const char *name;               /* the guest's: -name, and its log's */
+    const char *program;            /* NULL: the host's */
+    bool restricted;
+    const char *user;               /* whom it runs as; NULL: restricted, the host's choice; else root */
+    const struct wh_args *machine;  /* the devices and all that is the guest's */
+    const int *file;                /* descriptors (lent) that machine speaks of: it has them as */
+    size_t files;                   /* WH_QEMU_FILES, WH_QEMU_FILES + 1 ... */
+    uint64_t file_bytes;            /* as far as it may write into a file, restricted */
+    int state;                      /* it goes on from what is to be read here (lent); -1: fresh */
+};
+#define WH_QEMU_FILES 6
+#define WH_QEMU_FILES_MOST 60
+
+/* On success it is ready and *qmp its monitor; a failure leaves it to wh_qemu_end. */
+bool wh_qemu_start(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q,
+                   struct wh_qmp **qmp);
+
+/* The monitor of a domain's QEMU.  Between wherry and xl one has it at a time: the lock is libxl's. */
+bool wh_qemu_reach(struct wh_op *op, struct wh_here *h, uint32_t domid, struct wh_qmp **qmp);
+
+bool wh_qemu_stop(struct wh_op *op, struct wh_qmp *qmp);
+bool wh_qemu_cont(struct wh_op *op, struct wh_qmp *qmp);
+/* Whether it did not go on since it was stopped on this connection. */
+bool wh_qemu_still_stopped(struct wh_op *op, struct wh_qmp *qmp);
+/* Have QEMU tell Xen of the pages that it writes to itself, which log-dirty does not see. */
+bool wh_qemu_tell_dirty(struct wh_op *op, struct wh_qmp *qmp, bool on);
+/* Reach it, and let its devices work. */
+bool wh_qemu_run_on(struct wh_op *op, struct wh_here *h, uint32_t domid);
+
+/* How many vCPUs it has by now. */
+bool wh_qemu_vcpus(struct wh_op *op, struct wh_qmp *qmp, size_t *n);
+
+/* The kind of machine that it emulates ("xenfv-3.1"), as its own word for it. */
+bool wh_qemu_machine(struct wh_op *op, struct wh_qmp *qmp, char machine[64]);
+/* Whether this host's QEMU has such a machine.  False also where it cannot be asked. */
+bool wh_qemu_has_machine(struct wh_op *op, struct wh_here *h, const char *program,
+                         const char *machine, bool *has);
+/* Whether the text may stand for a machine: it came with an image. */
+bool wh_qemu_is_machine(const char *text);
+
+/* End the domain's QEMU, whoever started it and whatever it serves: what it has of the guest's disks
+ * in its caches is written first.  Its sockets and its root go.  No QEMU is no failure. */
+bool wh_qemu_end(struct wh_op *op, struct wh_here *h, uint32_t domid);
+
+#endif
