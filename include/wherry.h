@@ -196,6 +196,55 @@ struct wh_extract {
  * as the restored guest would have it: the last whole one counts. */
 WH_API struct wh_job *wh_extract_new(const char *path, const struct wh_extract *what);
 
+/* ---------------------------------------------------------------- domains of this host */
+
+/* These are for domain 0 of a Xen host and for root; elsewhere they end with WH_XEN.  A domain is
+ * named as people name it: by its number, its name, or its uuid; one that is not there, or is
+ * ambiguous, gives WH_USAGE.  Domains that other toolstacks made are like ours.  What is said
+ * stands in wh_job_json (wherry-json(5)). */
+
+/* Take a domain away at once, without asking it, in whatever state it is.  Once begun it goes to
+ * its end. */
+WH_API struct wh_job *wh_destroy_new(const char *domain);
+
+/* What domains there are, with their configuration if config is true.  NULL: all. */
+WH_API struct wh_job *wh_list_new(const char *domain, bool config);
+
+/* Which one it is: number, name, uuid, type. */
+WH_API struct wh_job *wh_find_new(const char *domain);
+
+/* Where its vCPUs run and may run.  NULL: of all domains. */
+WH_API struct wh_job *wh_vcpus_new(const char *domain);
+
+/* What the host and its hypervisor are; the hypervisor's log, which is emptied if clear is true. */
+WH_API struct wh_job *wh_host_new(void);
+WH_API struct wh_job *wh_dmesg_new(bool clear);
+
+/* Xen counts: what was paused twice has to be unpaused twice. */
+WH_API struct wh_job *wh_pause_new(const char *domain);
+WH_API struct wh_job *wh_unpause_new(const char *domain);
+
+/* Give it another name, which no other domain has: no slash, no control characters, not only
+ * digits. */
+WH_API struct wh_job *wh_rename_new(const char *domain, const char *name);
+
+/* Tell it how much memory to have, in KiB, at most its maximum; set the maximum, at least what it
+ * is to have. */
+WH_API struct wh_job *wh_memory_new(const char *domain, uint64_t kib);
+WH_API struct wh_job *wh_max_memory_new(const char *domain, uint64_t kib);
+
+struct wh_power {
+    bool reboot;                /* else: shut down */
+    bool acpi;                  /* those without PV drivers by an ACPI event, which a guest may
+                                   ignore; of a shutdown only: Xen has none for a reboot */
+    unsigned wait;              /* 0: until the guest has taken the request.  1: until it has shut
+                                   down or is gone.  2: until it is gone */
+};
+
+/* Ask it to shut down or to reboot.  NULL: all but domain 0.  A guest that has not taken the
+ * request within a minute gives WH_GUEST, and the request is withdrawn.  how is copied. */
+WH_API struct wh_job *wh_power_new(const char *domain, const struct wh_power *how);
+
 #ifdef __cplusplus
 }
 #endif
