@@ -203,6 +203,18 @@ WH_API struct wh_job *wh_extract_new(const char *path, const struct wh_extract *
  * ambiguous, gives WH_USAGE.  Domains that other toolstacks made are like ours.  What is said
  * stands in wh_job_json (wherry-json(5)). */
 
+struct wh_create_how {
+    const char *more;           /* lines of configuration after the file's: "vcpus=2\n"; NULL */
+    bool paused;                /* do not let it run yet */
+    bool dry_run;               /* only read the configuration; for any host */
+    bool no_monitor;            /* start no process that carries out on_poweroff and its like */
+};
+
+/* Start a guest that an xl.cfg file describes ("-": standard input).  PV, PVH and HVM guests.  Every
+ * failure, and a cancel, leaves nothing of it.  wh_job_json also after a failure: what is to be
+ * warned of; of a dry run the configuration.  how is copied. */
+WH_API struct wh_job *wh_create_new(const char *path, const struct wh_create_how *how);
+
 /* Take a domain away at once, without asking it, in whatever state it is.  Once begun it goes to
  * its end. */
 WH_API struct wh_job *wh_destroy_new(const char *domain);
