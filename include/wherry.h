@@ -257,6 +257,60 @@ struct wh_power {
  * request within a minute gives WH_GUEST, and the request is withdrawn.  how is copied. */
 WH_API struct wh_job *wh_power_new(const char *domain, const struct wh_power *how);
 
+/* ------------------------------------------------------------------- save and restore */
+
+/* How a guest is copied while it runs, and when it is suspended for the rest. */
+enum wh_live_mode {
+    WH_LIVE_AUTO,               /* where the hypervisor can tell what a guest writes to; else it is
+                                   suspended first */
+    WH_LIVE_REQUIRE,            /* or fail */
+    WH_LIVE_NO,                 /* suspend it first */
+};
+
+struct wh_live_how {
+    enum wh_live_mode mode;
+    uint64_t downtime_ms;       /* the pause that is aimed at; 0: 300 */
+    uint64_t timeout_ms;        /* the most that copying may take; 0: no limit */
+    bool force;                 /* then: suspend it, however long the pause; else give up */
+    unsigned max_rounds;        /* 0: 30 */
+};
+
+struct wh_save_how {
+    bool keep_running;          /* leave the guest running when it is saved */
+    bool paused;                /* leave it paused */
+    bool live;                  /* copy it while it runs: the pause is short, the file up to half as
+                                   large again */
+    struct wh_live_how rounds;
+    bool compress;              /* a zstd file of the image, in independent frames */
+    int level;                  /* zstd's, -5 to 19; 0: 1 */
+    bool no_sparse;             /* have every block of the file reserved: no holes for zeros */
+    bool no_room_check;         /* do not refuse a file system that may be too full */
+    bool no_trailer;            /* leave Wherry's trailer out */
+    bool then_exit;             /* the process ends with the job: what it has mapped of the guest may
+                                   stay mapped until then, which is faster; so long Xen has not got
+                                   back a destroyed domain's memory */
+    const char *config;         /* an xl.cfg file to store in place of the running guest's; NULL */
+};
+
+/* Save a domain to a file (docs/streams.md), which appears by rename, mode 0600, when it is whole
+ * and on disk; only then is the domain destroyed.  "-" is standard output, where "on disk" is the
+ * reader's business.  Until the file has its name every failure, and a cancel, lets the guest run
+ * on and leaves no file.  PV, PVH and HVM guests.  how is copied. */
+WH_API struct wh_job *wh_save_new(const char *domain, const char *path,
+                                  const struct wh_save_how *how);
+
+struct wh_restore_how {
+    bool paused;                /* do not let it run yet */
+    bool no_verify;             /* do not check the digest of a file that has one */
+    bool no_monitor;            /* start no process that carries out on_poweroff and its like */
+    bool then_exit;             /* as for a save */
+    const char *config;         /* an xl.cfg file in place of the image's configuration; NULL */
+};
+
+/* Make a guest of an image: a file, compressed or not, or "-".  The digest, where there is one, is
+ * checked before the guest runs.  Every failure before it runs leaves no domain.  how is copied. */
+WH_API struct wh_job *wh_restore_new(const char *path, const struct wh_restore_how *how);
+
 #ifdef __cplusplus
 }
 #endif
