@@ -311,6 +311,21 @@ struct wh_restore_how {
  * checked before the guest runs.  Every failure before it runs leaves no domain.  how is copied. */
 WH_API struct wh_job *wh_restore_new(const char *path, const struct wh_restore_how *how);
 
+/* ------------------------------------------------------------------------------ migration */
+
+struct wh_recover_how {
+    bool look_only;             /* tell, change nothing, ask no other host */
+    const char *fenced;         /* a host, as it was named to wh_send_new, of which the operator knows that
+                                   it is off and that what it ran is dead: guests that may have moved
+                                   there run here again; NULL */
+    const char *domain;         /* let this domain run on, which something else left suspended;
+                                   NULL: what Wherry's own commands left */
+};
+
+/* Find and settle what killed commands left: a suspended guest runs on, an unfinished domain and
+ * an unfinished file go.  how is copied. */
+WH_API struct wh_job *wh_recover_new(const struct wh_recover_how *how);
+
 #ifdef __cplusplus
 }
 #endif
