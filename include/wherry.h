@@ -245,6 +245,13 @@ WH_API struct wh_job *wh_rename_new(const char *domain, const char *name);
 WH_API struct wh_job *wh_memory_new(const char *domain, uint64_t kib);
 WH_API struct wh_job *wh_max_memory_new(const char *domain, uint64_t kib);
 
+/* Put a medium into one of an HVM guest's CD drives, in place of what is in it, and take it out.  vdev
+ * is what the configuration calls it, "hdc"; file a path, of a file or a block device, or TYPE:PATH
+ * with a type of raw, file, phy, aio, qcow, qcow2, vhd, qed.  Also when the guest has the drive locked.
+ * A failure puts the old medium back, or says that the drive is empty. */
+WH_API struct wh_job *wh_cd_insert_new(const char *domain, const char *vdev, const char *file);
+WH_API struct wh_job *wh_cd_eject_new(const char *domain, const char *vdev);
+
 struct wh_power {
     bool reboot;                /* else: shut down */
     bool acpi;                  /* those without PV drivers by an ACPI event, which a guest may
