@@ -320,6 +320,50 @@ WH_API struct wh_job *wh_restore_new(const char *path, const struct wh_restore_h
 
 /* ------------------------------------------------------------------------------ migration */
 
+enum wh_protocol {
+    WH_PROTOCOL_AUTO,           /* native; where a host has no wherry, stock */
+    WH_PROTOCOL_NATIVE,         /* between two wherries: docs/handoff.md */
+    WH_PROTOCOL_STOCK,          /* what xl migrate and xl migrate-receive speak */
+};
+
+struct wh_send_how {
+    enum wh_protocol protocol;
+    const char *command;        /* in place of ssh, which is given the host and what is to run there; "":
+                                   host is a command itself; NULL: ssh */
+    bool own_link;              /* in and out are the link: descriptors that do not block and stay the
+                                   caller's; host then only names the target */
+    int in, out;
+    const char *config;         /* an xl.cfg file in place of the guest's configuration; NULL */
+    const char *name;           /* what the guest is to be called there; NULL: as here */
+    const char *force;          /* preflight checks that need not pass: "memory,clock"; NULL: none */
+    bool look_only;             /* only see whether it could go (native) */
+    bool paused;                /* leave it paused there */
+    bool no_monitor;            /* nobody there carries out on_poweroff and its like */
+    bool then_exit;             /* as for a save */
+    struct wh_live_how rounds;
+    uint64_t bandwidth;         /* bytes a second, at most; 0: no limit */
+    int packing;                /* zstd level 1 to 19; 0: where it makes it faster; -1: never (native) */
+    bool debug;                 /* while it is suspended send all pages once more: the target compares them with
+                                   what it has, and (native) does not take a guest that is not the same */
+};
+
+/* Move a running domain to another host.  Until the target has all of the guest and is told to run it,
+ * every failure and a cancel lets it run on here.  Behind that it never runs here unless the target
+ * says that it did not take it; where that cannot be known it runs nowhere, the failure says so, and
+ * wh_recover_new settles it.  host: "web2", "unix:PATH", "tcp:ADDRESS:PORT".  how is copied. */
+WH_API struct wh_job *wh_send_new(const char *domain, const char *host,
+                                  const struct wh_send_how *how);
+
+struct wh_receive_how {
+    bool own_link;              /* as for a sender; else standard input and output */
+    int in, out;
+    const char *listen;         /* wait for one sender at "unix:PATH" or "tcp:ADDRESS:PORT"; NULL */
+    bool paused, no_monitor;    /* as a stock sender asks for on the command line */
+};
+
+/* Receive a guest, of wh_send_new or of xl migrate.  how is copied. */
+WH_API struct wh_job *wh_receive_new(const struct wh_receive_how *how);
+
 struct wh_recover_how {
     bool look_only;             /* tell, change nothing, ask no other host */
     const char *fenced;         /* a host, as it was named to wh_send_new, of which the operator knows that
