@@ -377,6 +377,18 @@ struct wh_recover_how {
  * an unfinished file go.  how is copied. */
 WH_API struct wh_job *wh_recover_new(const struct wh_recover_how *how);
 
+/* ------------------------------------------------------------------------- other processes */
+
+/* What is under way on this host, in whatever process, and how far it is: creates, saves, restores, moves
+ * away and arrivals. */
+WH_API struct wh_job *wh_jobs_new(void);
+
+/* Ask one of them to stop, which the wherry command takes by a signal; the jobs of a program that embeds
+ * the library are its own to cancel.  job is what wh_jobs_new calls it: "save-3", a move's uuid.  Waits
+ * until it has ended: WH_OK, it has been taken back; WH_USAGE, that was too late (or there is no such
+ * job); WH_TIMEOUT, it has not ended within wait_ms.  With 0 it is only asked. */
+WH_API struct wh_job *wh_cancel_new(const char *job, uint64_t wait_ms);
+
 #ifdef __cplusplus
 }
 #endif
