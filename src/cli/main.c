@@ -7,21 +7,51 @@
 #include "base/own.h"
 #include "cli/cli.h"
 
-static const struct wh_verb *const verbs[] = {
-    &wh_verb_inspect,
-    &wh_verb_verify,
-    &wh_verb_convert,
-    &wh_verb_extract,
+/* As --help lists them. */
+static const struct wh_verb *const on_images[] = {
+    &wh_verb_inspect, &wh_verb_verify, &wh_verb_convert, &wh_verb_extract, NULL,
 };
+static const struct wh_verb *const on_domains[] = {
+    &wh_verb_create,  &wh_verb_destroy,
+    &wh_verb_save, &wh_verb_restore, &wh_verb_migrate, &wh_verb_migrate_receive, &wh_verb_recover,
+    &wh_verb_jobs,    &wh_verb_cancel,
+    &wh_verb_list,    &wh_verb_info,      &wh_verb_domid,    &wh_verb_domname, &wh_verb_rename,
+    &wh_verb_pause,   &wh_verb_unpause,   &wh_verb_shutdown, &wh_verb_reboot,
+    &wh_verb_console, &wh_verb_vcpu_list, &wh_verb_mem_set,  &wh_verb_mem_max,
+    &wh_verb_cd_insert, &wh_verb_cd_eject, &wh_verb_dmesg,
+    NULL,
+};
+static const struct {
+    const char *title;
+    const struct wh_verb *const *verbs;
+} groups[] = {
+    { "Images of Xen guests: xl save files, libxl and libxc streams, legacy streams", on_images },
+    { "Domains of this Xen host, whoever made them", on_domains },
+};
+
+static const struct wh_verb *find_verb(const char *name)
+{
+    if (strcmp(name, wh_verb_monitor.name) == 0)
+        return &wh_verb_monitor;
+    for (size_t g = 0; g < WH_COUNT(groups); g++) {
+        for (size_t i = 0; groups[g].verbs[i]; i++) {
+            if (strcmp(name, groups[g].verbs[i]->name) == 0)
+                return groups[g].verbs[i];
+        }
+    }
+    return NULL;
+}
 
 static void usage(FILE *f)
 {
     fprintf(f, "Usage: wherry VERB [OPTION...] ARGUMENT...\n"
                "       wherry VERB --help\n"
-               "       wherry --version\n\n"
-               "Images of Xen guests: xl save files, libxl and libxc streams, legacy streams.\n\n");
-    for (size_t i = 0; i < WH_COUNT(verbs); i++)
-        fprintf(f, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
+               "       wherry --version\n");
+    for (size_t g = 0; g < WH_COUNT(groups); g++) {
+        fprintf(f, "\n%s:\n\n", groups[g].title);
+        for (size_t i = 0; groups[g].verbs[i]; i++)
+            fprintf(f, "  %-15s %s\n", groups[g].verbs[i]->name, groups[g].verbs[i]->summary);
+    }
 }
 
 /* A standard descriptor that is closed would be given to the next thing opened.  It is held by one
@@ -63,13 +93,12 @@ int main(int argc, char **argv)
         printf("wherry %s\n", wh_version());
         return 0;
     }
-    for (size_t i = 0; i < WH_COUNT(verbs); i++) {
-        if (strcmp(argv[1], verbs[i]->name) == 0) {
-            snprintf(name, sizeof name, "wherry %s", argv[1]);
-            argv[1] = name;
-            argp_err_exit_status = wh_kind_exit(WH_USAGE);
-            return verbs[i]->run(argc - 1, argv + 1);
-        }
+    const struct wh_verb *verb = find_verb(argv[1]);
+    if (verb) {
+        snprintf(name, sizeof name, "wherry %s", argv[1]);
+        argv[1] = name;
+        argp_err_exit_status = wh_kind_exit(WH_USAGE);
+        return verb->run(argc - 1, argv + 1);
     }
     fprintf(stderr, "wherry: there is no verb '%s' (wherry --help lists them)\n", argv[1]);
     return wh_kind_exit(WH_USAGE);

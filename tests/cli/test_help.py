@@ -25,7 +25,7 @@ def said(*arguments):
 
 
 def verbs_of_help():
-    return re.findall(r"^  ([a-z]+) ", said("--help"), re.MULTILINE)
+    return re.findall(r"^  ([a-z-]+) ", said("--help"), re.MULTILINE)
 
 
 VERBS = verbs_of_help()
@@ -68,8 +68,13 @@ def complete(*words, directory="."):
     return {word for word in result.stdout.decode().split("\0") if word}
 
 
-def test_there_are_four_verbs():
-    assert set(VERBS) == {"inspect", "verify", "convert", "extract"}
+def test_these_are_the_verbs():
+    assert VERBS == ["inspect", "verify", "convert", "extract",
+                     "create", "destroy", "save", "restore", "migrate", "migrate-receive",
+                     "recover", "jobs", "cancel",
+                     "list", "info", "domid", "domname", "rename", "pause", "unpause", "shutdown",
+                     "reboot", "console", "vcpu-list", "mem-set", "mem-max", "cd-insert",
+                     "cd-eject", "dmesg"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -92,13 +97,14 @@ def test_an_option_begun_is_completed(verb):
 
 def test_the_completion_has_the_verbs_and_what_stands_for_one():
     assert complete("wherry", "") == set(VERBS) | {"--help", "--version"}
-    assert complete("wherry", "v") == {"verify"}
+    assert complete("wherry", "ver") == {"verify"}
+    assert complete("wherry", "mem-") == {"mem-set", "mem-max"}
 
 
 def test_the_values_that_help_lists_are_completed():
     values = {(verb, option): set(argument.split("|")) for verb in VERBS
               for option, argument in options_of_help(verb).items() if "|" in argument}
-    assert len(values) == 6
+    assert len(values) == 11
     for (verb, option), expected in values.items():
         assert complete("wherry", verb, option, "") == expected
         if option.startswith("--"):
@@ -111,6 +117,86 @@ def test_file_names_are_left_to_readline(verb, tmp_path):
     (tmp_path / "a file").touch()
     assert complete("wherry", verb, "a", directory=tmp_path) == set()
     assert complete("wherry", verb, "--", "-", directory=tmp_path) == set()
+
+
+XL_TABLE = r"""Name                                        ID   Mem VCPUs\tState\tTime(s)
+Domain-0                                     0  1024     2     r-----     103.7
+web                                          3   160     1     -b----      42.8
+two words                                    4   160     1     ---sS-       0.0
+a-name-that-is-longer-than-the-column-it-stands-in   12345 99999   128     --psc- 1234567.8
+"""
+
+
+@pytest.fixture
+def host(tmp_path):
+    """A command whose list is this; what completes is told its path."""
+    command = tmp_path / "wherry"
+    command.write_text(f"#!/bin/sh\n[ \"$*\" = list ] || exit 2\ncat <<'.'\n{XL_TABLE}.\n")
+    command.chmod(0o755)
+    return str(command)
+
+
+@pytest.mark.parametrize("verb", ["list", "domid", "rename", "pause", "unpause", "shutdown",
+                                  "reboot", "console", "vcpu-list", "mem-set", "mem-max",
+                                  "cd-insert", "cd-eject",
+                                  "destroy", "save", "migrate", "recover"])
+def test_domains_are_completed_by_their_names(host, verb):
+    long = "a-name-that-is-longer-than-the-column-it-stands-in"
+    assert complete(host, verb, "") == {"Domain-0", "web", r"two\ words", long}
+    assert complete(host, verb, "t") == {r"two\ words"}
+    assert complete(host, verb, "x") == set()
+
+
+def test_only_the_place_of_a_domain_is_completed_with_one(host):
+    assert complete(host, "rename", "web", "") == set()
+    assert complete(host, "save", "web", "w") == set()
+    assert complete(host, "restore", "w") == set()
+    assert complete(host, "recover", "-n", "w") == {"web"}
+    assert complete(host, "save", "--live", "--downtime", "2s", "w") == {"web"}
+    assert complete(host, "migrate", "-s", "ssh -p 1", "--force", "=", "cpu", "w") == {"web"}
+    assert "web" not in complete(host, "migrate", "web", "w")
+    assert complete(host, "migrate-receive", "w") == set()
+    assert complete(host, "recover", "--fenced", "web2", "w") == {"web"}
+    assert complete(host, "mem-set", "-j", "web", "") == set()
+    assert complete(host, "shutdown", "-w", "w") == {"web"}
+    assert complete(host, "cd-insert", "web", "hdc", "w") == set()
+    assert complete(host, "console", "-n", "1", "w") == {"web"}
+    assert complete(host, "console", "--type", "=", "pv", "w") == {"web"}
+    assert complete(host, "vcpu-list", "web", "D") == {"Domain-0"}
+    assert complete(host, "verify", "w") == set()
+
+
+def test_values_that_may_be_left_out_are_completed_behind_a_sign_only(host):
+    assert complete(host, "migrate", "--live", "=", "") == {"auto", "require", "no"}
+    assert complete(host, "migrate", "--compress", "=", "a") == {"auto"}
+    assert complete(host, "migrate", "--compress", "w") == {"web"}
+    assert complete(host, "save", "--compress", "=") == set()
+
+
+def test_each_of_several_checks_to_be_forced_is_completed(host):
+    assert complete(host, "migrate", "--force", "=", "cp") == {"cpu"}
+    assert complete(host, "migrate", "--force", "cpu,cl") == {"cpu,clock"}
+
+
+def test_the_checks_are_those_that_there_are(host):
+    """As the source has them, the page and the completion."""
+    code = (ROOT / "src" / "flow" / "preflight.c").read_text(encoding="utf-8")
+    names = set(re.findall(r'"([a-z]+)"', re.search(r"names\[\] = \{(.*?)\}", code, re.DOTALL)[1]))
+    table = section("wherry-migrate.1.scd", "CHECKS")
+    assert names == set(re.findall(r"\*([a-z]+)\*", "".join(re.findall(r"^\|.*$", table, re.MULTILINE)
+                                                          [1:])))
+    assert names == complete(host, "migrate", "--force", "")
+
+
+def test_jobs_are_completed_by_what_they_are_called(tmp_path):
+    command = tmp_path / "wherry"
+    command.write_text("#!/bin/sh\n[ \"$*\" = jobs ] || exit 2\necho 'JOB  VERB'\necho 'save-3  save'\n")
+    command.chmod(0o755)
+    assert complete(str(command), "cancel", "") == {"save-3"}
+    assert complete(str(command), "cancel", "-w", "5s", "s") == {"save-3"}
+    assert complete(str(command), "cancel", "--wait", "") == set()
+    command.write_text("#!/bin/sh\necho 'nothing is under way'\n")
+    assert complete(str(command), "cancel", "") == set()
 
 
 class Shell:
