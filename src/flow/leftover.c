@@ -316,7 +316,8 @@ void wh_leftover_close(struct wh_op *op, struct wh_leftover *l)
     wh_leftover_let_go(l);
 }
 
-/* Its maker works on it, and there is nothing to say; or it was left, and another sees to it. */
+/* Its maker works on it, or somebody on its domain, which it keeps from nobody: there is nothing to say.  Or it
+ * was left, and another sees to it. */
 static bool see_held(struct wh_op *op, struct wh_leftover *l, wh_leftover_see *see, void *arg)
 {
     wh_auto_fd int fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -324,7 +325,7 @@ static bool see_held(struct wh_op *op, struct wh_leftover *l, wh_leftover_see *s
     bool settled;
 
     return !record || (wh_leftover_is_current(record) && wh_gauge_lives(record)) ||
-           see(op, arg, NULL, record, &settled);
+           !wh_leftover_keeps(record, WH_TO_COPY) || see(op, arg, NULL, record, &settled);
 }
 
 static bool see_one(struct wh_op *op, struct wh_here *h, struct wh_leftover *l, wh_leftover_see *see,

@@ -37,8 +37,8 @@ struct hindrance {
     const char *is;
 };
 
-/* One that nobody holds.  A guest that has arrived is this host's, whoever may still ask of it. */
-static bool keeps(json_object *o, enum wh_leftover_for what)
+/* A guest that has arrived is this host's, whoever may still ask of it. */
+bool wh_leftover_keeps(json_object *o, enum wh_leftover_for what)
 {
     const char *verb = wh_json_string(o, "verb", ""), *state = wh_json_string(o, "state", "");
 
@@ -72,7 +72,7 @@ static bool look_at(struct wh_op *op, const char *path, struct hindrance *by)
     if (!o || !is_of(o, by))
         return true;
     by->held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-    by->found = by->held || (!by->only_held && keeps(o, by->what));
+    by->found = by->held || (!by->only_held && wh_leftover_keeps(o, by->what));
     by->elsewhere = strcmp(wh_json_string(o, "verb", ""), "send") == 0;
     by->is = "some work";
     for (size_t i = 0; i < WH_COUNT(works); i++)

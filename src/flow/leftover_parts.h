@@ -36,6 +36,9 @@ bool wh_leftover_is_record(const char *name);
  *
  * In one's turn: */
 
+/* Whether one that nobody holds keeps others from its domain. */
+bool wh_leftover_keeps(json_object *record, enum wh_leftover_for what);
+
 /* Refuses where another record of the domain stands in the way.  but: the path of one that does not count,
  * or NULL. */
 bool wh_leftover_may(struct wh_op *op, const struct wh_here *h, uint32_t domid, const char *uuid,

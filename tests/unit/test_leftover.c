@@ -405,6 +405,24 @@ static void a_record_stays_while_its_guest_is_there(void **state)
     assert_arrived(w, "{\"name\": \"web\", " OF_BEFORE ", " OLD "}", false, "start it from its disks", 0);
 }
 
+/* A guest that has arrived may move on before the record of that is forgotten. */
+static void a_guest_that_moves_on_has_nothing_to_be_settled(void **state)
+{
+    struct world *w = *state;
+    struct wh_leftover came = { 0 }, goes;
+    char text[4096];
+
+    assert_true(wh_leftover_move(&w->op, &w->here, &came, "receive", MOVE, "committed", &w->web,
+                                 json_tokener_parse("{\"start\": 1}")));
+    be_killed(&came);
+    assert_true(begin(w, &w->op, &goes, &w->web, "send", "copying", "7a4d2a9e-2e0b-4c55-a4d0-1f0f5a2d8b12"));
+    assert_int_equal(perform(w, wh_recover_new(&(struct wh_recover_how){ 0 }), text), WH_OK);
+    assert_string_equal(text, "[]");
+    assert_int_equal(records(w), 2);
+    wh_leftover_close(&w->op, &goes);
+    unlink(came.path);
+}
+
 /* It was whole, and what ran may have written to its disks: no source runs its own after that. */
 static void an_arrival_that_somebody_let_run_is_the_guest(void **state)
 {
@@ -606,6 +624,7 @@ int main(void)
         WORLD_TEST("a guest that has arrived is told of where something lacks",
                    a_guest_that_has_arrived_is_told_of_where_something_lacks),
         WORLD_TEST("a record stays while its guest is there", a_record_stays_while_its_guest_is_there),
+        WORLD_TEST("a guest that moves on has nothing to be settled", a_guest_that_moves_on_has_nothing_to_be_settled),
         WORLD_TEST("an arrival that somebody let run is the guest",
                    an_arrival_that_somebody_let_run_is_the_guest),
         WORLD_TEST("what is acted upon is on disk", what_is_acted_upon_is_on_disk),
