@@ -28,6 +28,8 @@ TREE = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TREE))
 
 from lab import fleet, trace  # noqa: E402  pylint: disable=C0413
+from moving import (fixture_hvm_mover, fixture_mover, fixture_moving,  # noqa: E402,F401  pylint: disable=C0413,W0611
+                    fixture_moving_hvm)
 
 LOGS = TREE / "build" / "lab-logs"
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the tests of migration share: where a guest is, and that it is in one place."""
 
+import sys
 import time
 
 import pytest
@@ -93,7 +94,7 @@ def write_ssh_at(host):
     host.run("chmod +x /run/ssh-at")
 
 
-def mover(session_lab, make):
+def make_mover(session_lab, make):
     """One guest for all tests of a file, wherever the last one has left it."""
     a, b = session_lab.hosts(2)
     for host in (a, b):
@@ -106,18 +107,44 @@ def mover(session_lab, make):
                  check=False)
 
 
-@pytest.fixture(name="moving", scope="module")
-def fixture_moving(session_lab):
-    yield from mover(session_lab, lambda host: stepper(host, by="wherry", name="mover"))
+def kept(session_lab, guest, request):
+    """For one test; after one that failed the next finds it running somewhere, if that can be had."""
+    yield guest
+    if not request.node.stash.get(sys.modules["conftest"].FAILED, False):
+        return
+    a, b = session_lab.hosts(2)
+    for host in (a, b):
+        host.link(True)
+        host.run("pkill -9 -f '[w]herry migrate'; rm -f /run/stop-at; tc qdisc del dev eth1 root 2>/dev/null",
+                 check=False)
+    for host, other in ((a, b), (b, a)):
+        wait_gone(host, "wherry migrate")
+        host.wherry("recover", "--fenced", other.name, check=False, timeout=300)
+    guest.host = (places(a, b, name=guest.name)[0] or [guest.host])[0]
 
 
-@pytest.fixture(name="moving_hvm", scope="module")
-def fixture_moving_hvm(session_lab):
+@pytest.fixture(name="mover", scope="module")
+def fixture_mover(session_lab):
+    yield from make_mover(session_lab, lambda host: stepper(host, by="wherry", name="mover"))
+
+
+@pytest.fixture(name="hvm_mover", scope="module")
+def fixture_hvm_mover(session_lab):
     def make(host):
         guest = host.guest("stepper-hvm", by="wherry", name="hvm-mover", more="dm_restrict = 1\n")
         guest.wait_for(r"^step \d+ ok", timeout=200)
         return guest
-    yield from mover(session_lab, make)
+    yield from make_mover(session_lab, make)
+
+
+@pytest.fixture(name="moving")
+def fixture_moving(session_lab, mover, request):
+    yield from kept(session_lab, mover, request)
+
+
+@pytest.fixture(name="moving_hvm")
+def fixture_moving_hvm(session_lab, hvm_mover, request):
+    yield from kept(session_lab, hvm_mover, request)
 
 
 def ends(guest, session_lab):

@@ -6,8 +6,7 @@ import contextlib
 
 import pytest
 
-from moving import (BEHIND, DEADLINE, ends, fixture_moving, never_twice, places, settle,  # noqa: F401
-                    stop_source, wait_gone)
+from moving import BEHIND, DEADLINE, ends, never_twice, places, settle, stop_source, wait_gone
 
 BAD = {"late": "delay 200ms 50ms", "slow": "rate 16mbit", "losing some": "loss 1%"}
 
