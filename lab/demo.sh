@@ -58,7 +58,7 @@ type = "pvh"
 kernel = "/root/vmlinux"
 ramdisk = "/root/initrd.gz"
 cmdline = "console=hvc0 quiet dirty=500 ip=10.99.0.50/24"
-memory = 256
+memory = 128
 tsc_mode = "native"
 vif = [ "bridge=xenbr0" ]
 CFG

@@ -197,6 +197,7 @@ def listen(host, patience):
 def test_who_listens_is_asked_when_the_link_is_lost(moving, session_lab):
     """The target gives up before the commit comes, and has hung up: it is asked over a new link."""
     here, there = ends(moving, session_lab)
+    before = {host: set(left(host)) for host in (here, there)}     # what earlier moves are asked of
     at = listen(there, 3)
     here.refresh()
     pid, state = here.run(SHELL + f'hold "wait until it runs there" migrate {moving.name} {at}\n'
@@ -210,15 +211,16 @@ def test_who_listens_is_asked_when_the_link_is_lost(moving, session_lab):
     assert places(here, there, name=moving.name) == ([here], [])
     goes_on(moving)
     for host in (here, there):
-        assert left(host) == [], host.read("/run/listens" if host == there else "/run/wherry-said")
+        assert set(left(host)) <= before[host], host.read("/run/listens" if host == there else "/run/wherry-said")
 
 
 def test_it_moves_to_who_listens(moving, session_lab):
     here, there = ends(moving, session_lab)
+    before = {host: set(left(host)) for host in (here, there)}
     at = listen(there, 1)
     here.wherry("migrate", moving.name, at, timeout=300)
     wait_gone(there, "wherry migrate-receive")
     assert places(here, there, name=moving.name) == ([there], [])
     moving.host = there
     goes_on(moving)
-    assert left(here) == [] and left(there) == []
+    assert all(set(left(host)) <= before[host] for host in (here, there))
