@@ -29,7 +29,7 @@ run()
 {
     host=$1; shift
     echo
-    echo "$host# $*"
+    printf '%s# %s\n' "$host" "$*"
     "$here/lab" run "$host" -- "$*" || fail "exit status $?"
 }
 
@@ -38,7 +38,7 @@ try()
 {
     host=$1; shift
     echo
-    echo "$host# $*"
+    printf '%s# %s\n' "$host" "$*"
     "$here/lab" run "$host" -- "$*" && fail "this was not to go well"
 }
 
