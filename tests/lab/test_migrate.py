@@ -61,7 +61,7 @@ def move(guest, to, *words, tool="wherry"):
     else:
         said = source.xl("migrate", *words, guest.name, to.name, timeout=600)
     guest.host = to
-    wait_gone(to, "migrate-receive")
+    wait_gone(to, "wherry migrate-receive")
     assert places(source, to, name=guest.name) == ([to], []), (source.xl("list").out,
                                                                to.xl("list").out)
     assert left(source) == [] and left(to) == []
