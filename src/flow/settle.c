@@ -307,7 +307,7 @@ static bool give_up(struct wh_op *op, struct wh_settle *s, const struct wh_domai
     bool ran = there && (!d->paused || d->cpu_ns > 0);
     bool never = strcmp(wh_json_string(s->says, "state", ""), "receiving") == 0;
 
-    if (ran && !never && strcmp(wh_json_string(s->says, "state", ""), "ready") == 0) {
+    if (ran && strcmp(wh_json_string(s->says, "state", ""), "ready") == 0) {
         /* All of it was there, and it may have written to its disks: the source's copy is the old one. */
         s->action = "it is this host's guest: somebody has let it run";
         s->done = !s->look_only;
