@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "dm/program.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/own.h"
 #include "xen/process.h"
@@ -28,6 +32,28 @@ const char *wh_qemu_program(const struct wh_here *h)
             return programs[i];
     }
     return NULL;
+}
+
+bool wh_qemu_ask(struct wh_op *op, const char *program, const char *option, const char *value, char *text,
+                 size_t size)
+{
+    wh_auto_fd int out = memfd_create("answer", MFD_CLOEXEC);
+    char log[64];
+    int status;
+
+    if (out < 0)
+        return wh_fail_sys(&op->err, errno, "ask QEMU for its %s", option);
+    char *argv[] = { strdupa(program), strdupa(option), value ? strdupa(value) : NULL, NULL };
+    char *env[] = { strdupa(WH_QEMU_PATHS), NULL };
+    snprintf(log, sizeof log, "/proc/%d/fd/%d", (int)getpid(), out);
+    struct wh_program p = { .path = program, .argv = argv, .env = env, .log = log };
+    if (!wh_process_run(op, &p, &status))
+        return false;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return wh_fail(&op->err, WH_SYSTEM, "%s does not start, or does not know %s", program, option);
+    ssize_t n = pread(out, text, size - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    return true;
 }
 
 void wh_qemu_log_path(const struct wh_here *h, const char *name, char log[PATH_MAX])

@@ -14,6 +14,10 @@
 /* The host's QEMU for Xen; NULL: there is none. */
 const char *wh_qemu_program(const struct wh_here *h);
 
+/* What the program prints when it is run with that option (value NULL: alone) and does nothing else. */
+bool wh_qemu_ask(struct wh_op *op, const char *program, const char *option, const char *value, char *text,
+                 size_t size);
+
 /* Where the log of a domain of that name is. */
 void wh_qemu_log_path(const struct wh_here *h, const char *name, char log[PATH_MAX]);
 /* The log of a domain of that name, an empty one: older ones become NAME.log.1, .2 ... */

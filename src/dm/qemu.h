@@ -7,6 +7,9 @@
  *     ready        it has answered on its socket; its devices do nothing yet (-S)
  *     running      wh_qemu_cont, before the guest runs
  *
+ * One older than 2.12 makes its sockets itself, tells xenstore that it is ready and runs by then, and is
+ * stopped: not restricted, for such a one could not tell.
+ *
  * Restricted it has a uid without rights, sees an empty root, may use Xen for its own domain alone,
  * may write no large file but its disks, open no more locks, start no program.  It is so from its first word with
  * the guest on, fresh or restored. */

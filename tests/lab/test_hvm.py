@@ -318,6 +318,39 @@ def test_a_qemu_that_cannot_be_had_fails_the_restore_with_its_own_words(host):
     beats(guest)
 
 
+# Of QEMU 2.11: it says so, and does not know sockets that are passed.
+OLD = """#!/bin/sh
+echo "$*" >>/run/old-qemu
+case " $* " in
+*" -version "*) echo "QEMU emulator version 2.11.1(Debian 1:2.11+dfsg-1)"; exit ;;
+*,fd=*) echo "Invalid parameter 'fd'" >&2; exit 1 ;;
+esac
+exec /usr/libexec/qemu-of-today "$@"
+"""
+
+
+def test_an_old_qemu_is_heard_of_by_xenstore_and_a_restricted_one_refused(host):
+    now = "/usr/libexec/xen-qemu-system-i386"
+    host.run(f"mv {now} /usr/libexec/qemu-of-today")
+    host.write(now, OLD)
+    host.run(["chmod", "+x", now])
+    try:
+        guest = beater(host)
+        assert "id=libxl-cmd,path=/" in host.read("/run/old-qemu")
+        count = beats(guest)
+        host.wherry("save", guest.name, IMAGE)
+        host.wherry("restore", "-p", IMAGE)
+        assert guest.hear("beat", timeout=4) == ""
+        host.wherry("unpause", guest.name)
+        beats(guest, count)
+        host.wherry("destroy", guest.name)
+        with pytest.raises(AssertionError, match="Invalid parameter 'fd'"):
+            beater(host, RESTRICTED)
+        assert host.domains() == {} and left(host) == []
+    finally:
+        host.run(f"mv /usr/libexec/qemu-of-today {now}; rm -f /run/old-qemu")
+
+
 def test_an_image_of_a_machine_that_qemu_does_not_have_is_refused_at_once(host):
     guest = beater(host)
     host.wherry("save", guest.name, IMAGE)

@@ -231,14 +231,19 @@ static json_object *reply(json_object *value)
     return o;
 }
 
-static json_object *refuse(const char *why)
+static json_object *refuse_as(const char *class, const char *why)
 {
     json_object *o = json_object_new_object(), *e = json_object_new_object();
 
-    json_object_object_add(e, "class", json_object_new_string("GenericError"));
+    json_object_object_add(e, "class", json_object_new_string(class));
     json_object_object_add(e, "desc", json_object_new_string(why));
     json_object_object_add(o, "error", e);
     return o;
+}
+
+static json_object *refuse(const char *why)
+{
+    return refuse_as("GenericError", why);
 }
 
 static json_object *parse(const char *text)
@@ -379,7 +384,7 @@ static json_object *obey(struct qmp_server *s, const char *name, json_object *ar
         return tell_dirty(arguments);
     if (strcmp(name, "qom-get") == 0)
         return parse(trick("machine") ? "\"xenfv\"" : "\"xenfv-3.1-machine\"");
-    if (strcmp(name, "query-cpus-fast") == 0)
+    if (strcmp(name, trick("2.11") ? "query-cpus" : "query-cpus-fast") == 0)
         return vcpus();
     if (strcmp(name, "query-chardev") == 0)
         return parse("[{\"frontend-open\": true, \"filename\": \"pty:/dev/pts/7\", \"label\": "
@@ -390,7 +395,7 @@ static json_object *obey(struct qmp_server *s, const char *name, json_object *ar
                                   : "{\"enabled\": true, \"host\": \"::1\", \"service\": \"5907\"}");
     if (strcmp(name, "change-vnc-password") == 0)
         return q.password ? reply(NULL) : refuse("Could not set password");
-    return refuse("The command has not been found");
+    return refuse_as("CommandNotFound", "The command has not been found");
 }
 
 static json_object *answer(struct qmp_server *s, json_object *command, int passed)

@@ -178,6 +178,7 @@ static void its_nodes_move(void **state)
                               "/local/domain/0/device-model/%u/physmap/1f000/size", n));
     assert_true(wh_fake_write(w->f, 0, "no business of ours",
                               "/local/domain/0/device-model/%u/physmap/1f000/more", n));
+    hvm_play(w->folder, "2.11", 1);
     must(save(w, &to_file));
     uint32_t m = must(restore(w, false)).domid;
     assert_node(w, "f0000000", "/local/domain/0/device-model/%u/physmap/1f000/start_addr", m);

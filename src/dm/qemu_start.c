@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An HVM guest's QEMU is started.  What it listens at is opened before it begins, and its first word there
+ * says that it is ready; one that is older than that (2.12) says so in xenstore, if it may write there. */
+#include "dm/qemu.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/json.h"
+#include "dm/program.h"
+#include "dm/qemu_parts.h"
+#include "dm/user.h"
+#include "xen/process.h"
+
+#define START_MS 60000              /* libxl's */
+#define LOOK_MS 20
+#define SANDBOX "on,obsolete=deny,elevateprivileges=children,spawn=deny,resourcecontrol=deny"
+#define FILE_MOST (256u << 10)      /* bytes of a file that a restricted QEMU writes */
+
+_Static_assert(WH_QEMU_FILES == WH_PASSED + WH_QEMU_SOCKETS, "files follow the sockets");
+_Static_assert(WH_QEMU_SOCKETS + WH_QEMU_FILES_MOST + 1 <= WH_PASSES_MOST, "all can be passed");
+
+struct starting {
+    struct wh_here *h;
+    const struct wh_qemu *q;
+    const char *program;
+    char log[PATH_MAX];
+    struct wh_qemu_user user;
+    bool sandbox, old;
+    pid_t pid;
+    int listening[WH_QEMU_SOCKETS];
+};
+
+/* ----------------------------------------------------------------------- what it is given */
+
+/* Ours before it runs: who is not restricted could make it itself, who is could not. */
+static bool listen_at(struct wh_op *op, const char *path, int *listening)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    size_t n = strlen(path);
+
+    if (n >= sizeof a.sun_path)
+        return wh_fail_sys(&op->err, ENAMETOOLONG, "%s", path);
+    memcpy(a.sun_path, path, n);
+    unlink(path);
+    *listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (*listening < 0 || fchmod(*listening, 0600) < 0 ||
+        bind(*listening, (struct sockaddr *)&a, sizeof a) < 0 || listen(*listening, 5) < 0)
+        return wh_fail_sys(&op->err, errno, "listen at %s", path);
+    return true;
+}
+
+static bool make_root(struct wh_op *op, const struct starting *s)
+{
+    char path[PATH_MAX];
+
+    wh_qemu_root_path(path, s->h, s->q->domid);
+    if ((rmdir(path) < 0 && errno != ENOENT) || mkdir(path, 0) < 0)
+        return wh_fail_sys(&op->err, errno, "make %s, where a restricted QEMU is to live", path);
+    return true;
+}
+
+/* A program that does not know the option says so and ends. */
+static bool find_sandbox(struct wh_op *op, struct starting *s)
+{
+    char *argv[] = { strdupa(s->program), strdupa("-sandbox"), strdupa(SANDBOX),
+                     strdupa("-version"), NULL };
+    char *env[] = { strdupa(WH_QEMU_PATHS), NULL };
+    struct wh_program p = { .path = s->program, .argv = argv, .env = env, .log = "" };
+    int status;
+
+    if (!wh_process_run(op, &p, &status))
+        return false;
+    s->sandbox = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return true;
+}
+
+static bool prepare(struct wh_op *op, struct starting *s)
+{
+    const struct wh_qemu *q = s->q;
+    char path[PATH_MAX];
+
+    s->program = q->program ? q->program : wh_qemu_program(s->h);
+    if (!s->program)
+        return wh_fail(&op->err, WH_SYSTEM, "there is no QEMU for Xen on this host");
+    if ((q->restricted || q->user) && !wh_qemu_user(op, q->domid, q->user, &s->user))
+        return false;
+    if (q->restricted && (!make_root(op, s) || !find_sandbox(op, s)))
+        return false;
+    for (size_t i = 0; i < WH_QEMU_SOCKETS; i++) {
+        wh_qemu_socket_path(path, s->h, q->domid, i);
+        if (!listen_at(op, path, &s->listening[i]))
+            return false;
+    }
+    return wh_store_mkdir(op, s->h->store, 0, "/local/domain/0/device-model/%u", q->domid);
+}
+
+static void add_sockets(struct wh_args *a, const struct starting *s)
+{
+    static const char *const id[WH_QEMU_SOCKETS] = { "libxl-cmd", "libxenstat-cmd" };
+    char path[PATH_MAX];
+
+    for (size_t i = 0; i < WH_QEMU_SOCKETS; i++) {
+        wh_args_add(a, "-chardev");
+        wh_qemu_socket_path(path, s->h, s->q->domid, i);
+        if (s->old)
+            wh_args_format(a, "socket,id=%s,path=%s,server,nowait", id[i], path);
+        else
+            wh_args_format(a, "socket,id=%s,fd=%d,server=on,wait=off", id[i], WH_PASSED + (int)i);
+        wh_args_add(a, "-mon");
+        wh_args_format(a, "chardev=%s,mode=control", id[i]);
+    }
+}
+
+/* Nothing but the sockets, and the state, passes into it; -S: its devices wait for wh_qemu_cont. */
+static void add_identity(struct wh_args *a, const struct starting *s)
+{
+    wh_auto_free char *name = wh_args_value(s->q->name);
+
+    wh_args_add(a, s->program);
+    wh_args_add(a, "-xen-domid");
+    wh_args_format(a, "%u", s->q->domid);
+    wh_args_add(a, "-no-shutdown");
+    add_sockets(a, s);
+    if (!s->old)
+        wh_args_add(a, "-S");
+    wh_args_add(a, "-nodefaults");
+    wh_args_add(a, "-no-user-config");
+    wh_args_add(a, "-name");
+    a->lost |= !name;
+    wh_args_add(a, name ? name : "");
+}
+
+static void add_restriction(struct wh_args *a, const struct starting *s)
+{
+    char root[PATH_MAX];
+
+    wh_qemu_root_path(root, s->h, s->q->domid);
+    wh_args_add(a, "-xen-domid-restrict");
+    wh_args_add(a, "-chroot");
+    wh_args_add(a, root);
+    if (s->sandbox) {
+        wh_args_add(a, "-sandbox");
+        wh_args_add(a, SANDBOX);
+    }
+}
+
+static size_t sockets(const struct starting *s)
+{
+    return s->old ? 0 : WH_QEMU_SOCKETS;
+}
+
+static bool collect(struct wh_op *op, struct wh_args *a, const struct starting *s)
+{
+    add_identity(a, s);
+    wh_args_join(a, s->q->machine);
+    if (s->q->restricted)
+        add_restriction(a, s);
+    if (s->user.uid > 0) {
+        wh_args_add(a, "-runas");
+        wh_args_format(a, "%u:%u", (unsigned)s->user.uid, (unsigned)s->user.gid);
+    }
+    if (s->q->state >= 0) {
+        wh_args_add(a, "-incoming");
+        wh_args_format(a, "fd:%d", WH_PASSED + (int)(sockets(s) + s->q->files));
+    }
+    return wh_args_whole(op, a);
+}
+
+/* ---------------------------------------------------------------------------- starting it */
+
+/* Of a file's size: what is written at, even of one that is as large already. */
+static const struct wh_limit limits[] = {
+    { RLIMIT_FSIZE, FILE_MOST }, { RLIMIT_CORE, 0 }, { RLIMIT_MSGQUEUE, 0 }, { RLIMIT_LOCKS, 0 },
+    { RLIMIT_MEMLOCK, 0 },
+};
+
+static bool launch(struct wh_op *op, struct starting *s)
+{
+    bool restricted = s->q->restricted;
+    char id[40], *env[] = { strdupa(WH_QEMU_PATHS), strdupa(WH_QEMU_LIMIT), id, NULL };
+    int pass[WH_QEMU_SOCKETS + WH_QEMU_FILES_MOST + 1] = { s->listening[WH_QEMU_COMMANDS], s->listening[WH_QEMU_STATS] };
+    struct wh_qemu_owner owner = { s->h, s->q->domid, s->user.alone ? s->user.uid : 0 };
+    struct wh_limit its_limits[WH_COUNT(limits)];
+    wh_auto_args struct wh_args a = { 0 };
+
+    memcpy(its_limits, limits, sizeof limits);
+    if (s->q->file_bytes > FILE_MOST)
+        its_limits[0].most = s->q->file_bytes;
+    snprintf(id, sizeof id, "XEN_DOMAIN_ID=%u", s->q->domid);
+    if (s->q->files > WH_QEMU_FILES_MOST)
+        return wh_fail(&op->err, WH_USAGE, "QEMU is to have %zu files: at most %d can be passed",
+                       s->q->files, WH_QEMU_FILES_MOST);
+    if (!collect(op, &a, s))
+        return false;
+    if (s->q->files > 0)
+        memcpy(pass + sockets(s), s->q->file, s->q->files * sizeof *pass);
+    pass[sockets(s) + s->q->files] = s->q->state;
+    struct wh_program p = {
+        .path = s->program, .argv = a.of, .env = env, .log = s->log, .pass = pass,
+        .passes = sockets(s) + s->q->files + (s->q->state >= 0), .limit = its_limits,
+        .limits = restricted ? WH_COUNT(limits) : 0,
+        .unshared = restricted ? CLONE_NEWNS | CLONE_NEWIPC : 0,
+    };
+    return wh_process_leave(op, &p, wh_qemu_claim, &owner, &s->pid);
+}
+
+/* It is heard of on a socket that nobody but it has any more: its end is the socket's. */
+static bool meet(struct wh_op *op, struct starting *s, struct wh_qmp **qmp)
+{
+    char path[PATH_MAX];
+
+    for (size_t i = 0; i < WH_QEMU_SOCKETS; i++)
+        close(wh_take_fd(&s->listening[i]));
+    wh_qemu_socket_path(path, s->h, s->q->domid, WH_QEMU_COMMANDS);
+    wh_auto_fd int fd = wh_qmp_dial(op, path);
+    if (fd < 0 && op->err.sys == ECONNREFUSED)      /* it ended before we came */
+        op->err.kind = WH_PEER;
+    if (fd < 0 || !wh_wait(op, fd, POLLIN))
+        return false;
+    *qmp = wh_qmp_open(op, wh_take_fd(&fd));
+    return *qmp != NULL;
+}
+
+static bool is_in(struct wh_op *op, struct wh_qmp *qmp, const char *wanted, bool *is)
+{
+    wh_auto_json json_object *answer = NULL;
+
+    if (!wh_qmp_call(op, qmp, "query-status", NULL, -1, &answer))
+        return false;
+    const char *status = wh_json_string(answer, "status", "");
+    *is = strcmp(status, wanted) == 0;
+    if (*is || strcmp(status, "inmigrate") == 0)
+        return true;
+    return wh_fail(&op->err, WH_PEER, "QEMU came up in a state of its own: expected %s", wanted);
+}
+
+/* A fresh one has not begun; one that goes on from a state reads that first. */
+static bool await_ready(struct wh_op *op, struct starting *s, struct wh_qmp *qmp)
+{
+    const char *wanted = s->q->state < 0 ? "prelaunch" : "paused";
+
+    for (bool is = false; !is;) {
+        if (!is_in(op, qmp, wanted, &is) || (!is && !wh_nap(op, LOOK_MS)))
+            return s->q->state < 0 ? false
+                                   : wh_while(&op->err, "QEMU goes on from the guest's state");
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------------------ an old one */
+
+#define OLD_BEFORE 2012             /* 2.12 can be given the socket that it is to listen at */
+
+/* "QEMU emulator version 2.11.1 (...)" */
+static bool is_old(struct wh_op *op, const struct starting *s)
+{
+    struct wh_err why = op->err;
+    char text[4096] = "";
+    unsigned major, minor;
+
+    wh_qemu_ask(op, s->program, "-version", NULL, text, sizeof text);
+    op->err = why;
+    const char *version = strstr(text, "version ");
+    return version && sscanf(version, "version %3u.%3u", &major, &minor) == 2 &&
+           major * 1000 + minor < OLD_BEFORE;
+}
+
+static bool await_running(struct wh_op *op, const struct starting *s)
+{
+    wh_auto_fd int process = pidfd_open(s->pid, 0);
+    struct pollfd ended = { .fd = process, .events = POLLIN };
+
+    while (process >= 0 && poll(&ended, 1, 0) == 0) {
+        wh_auto_free char *state = NULL;
+
+        if (!wh_store_read(op, s->h->store, 0, &state, "/local/domain/0/device-model/%u/state",
+                           s->q->domid))
+            return false;
+        if (state && strcmp(state, "running") == 0)
+            return true;
+        if (!wh_nap(op, LOOK_MS))
+            return false;
+    }
+    return wh_fail(&op->err, WH_PEER, "QEMU ended before it said that it runs");
+}
+
+/* Its devices have begun by then; the guest has not, and they stop until it does. */
+static bool start_old(struct wh_op *op, struct starting *s, struct wh_qmp **qmp)
+{
+    char path[PATH_MAX];
+
+    s->old = true;
+    op->err = (struct wh_err){ 0 };
+    wh_step(op, "start an old QEMU", START_MS);
+    for (size_t i = 0; i < WH_QEMU_SOCKETS; i++) {
+        wh_qemu_socket_path(path, s->h, s->q->domid, i);
+        unlink(path);
+    }
+    wh_qemu_socket_path(path, s->h, s->q->domid, WH_QEMU_COMMANDS);
+    return launch(op, s) && await_running(op, s) && (*qmp = wh_qmp_connect(op, path)) != NULL &&
+           wh_qemu_stop(op, *qmp);
+}
+
+/* -------------------------------------------------------------------------------- any of it */
+
+static void stop_listening(struct starting *s)
+{
+    for (size_t i = 0; i < WH_QEMU_SOCKETS; i++)
+        wh_close_fd(&s->listening[i]);
+}
+
+bool wh_qemu_start(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q,
+                   struct wh_qmp **qmp)
+{
+    wh_auto(stop_listening) struct starting s = { .h = h, .q = q, .listening = { -1, -1 } };
+
+    *qmp = NULL;
+    wh_step(op, "start QEMU", START_MS);
+    if (!prepare(op, &s))
+        return false;
+    wh_qemu_log(h, q->name, s.log);
+    if (launch(op, &s) && meet(op, &s, qmp) && await_ready(op, &s, *qmp))
+        return true;
+    wh_qmp_close(wh_take_ptr(qmp));
+    if (!q->restricted && op->err.kind == WH_PEER && is_old(op, &s) && start_old(op, &s, qmp))
+        return true;
+    wh_qmp_close(wh_take_ptr(qmp));
+    return wh_qemu_blame(op, s.log);
+}
+
