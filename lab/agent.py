@@ -35,7 +35,10 @@ for line in sys.stdin.buffer:
                 there.wait(5)
             except subprocess.TimeoutExpired:
                 os.killpg(there.pid, signal.SIGKILL)
-                there.wait()
+                try:
+                    there.wait(5)
+                except subprocess.TimeoutExpired:
+                    pass                # the kernel holds it
         out.seek(0), err.seek(0)
         answer = {"code": code if code >= 0 else 128 - code,
                   "out": base64.b64encode(out.read()).decode(),

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-from . import agent, build, guest, image, qemu, reach
+from . import agent, build, guest, image, qemu, reach, vital
 
 PATIENCE_SECONDS = 200
 COPY_SECONDS = 600
@@ -77,7 +77,7 @@ class Host:
             out, err, code = self.agents.ask(self.spec, self.status()["turn"],
                                              reach.quoted(command), timeout, input)
         except agent.Gone as error:
-            raise Unreachable(f"{self}: {error}") from error
+            raise Unreachable(f"{self}: {reach.quoted(command)[-60:]}: {error}\n{vital.signs(self)}") from error
         result = Result(out.decode(errors="replace"), err.decode(errors="replace"), code)
         if check and result.code:
             raise Failed(self, command, result)
