@@ -196,8 +196,11 @@ void wh_sparse_clear(struct wh_sparse *s, uint64_t n)
     if (!(*word & bit))
         return;
     *word &= ~bit;
-    c->count--;
     s->count--;
+    if (--c->count == 0) {
+        give_back(s, c, sizeof *c);
+        *at = NULL;
+    }
 }
 
 bool wh_sparse_has(const struct wh_sparse *s, uint64_t n)

@@ -106,6 +106,8 @@ static bool make(struct wh_op *op, struct wh_incoming *in, const struct wh_image
     in->mem.hvm = c->type != WH_TYPE_PV;
     in->mem.vcpus = (uint32_t)plan.c.max_vcpus;
     in->mem.max_pages = (plan.c.max_memkb + 1024) / 4;
+    if (plan.c.target_memkb == plan.c.max_memkb)
+        in->mem.own_pages = (plan.c.max_memkb - plan.c.video_memkb) / 4;
     in->mem.store_domid = in->made.store_domid;
     in->mem.console_domid = in->made.console_domid;
     in->mem.store_port = in->made.store_port;
@@ -276,6 +278,7 @@ void wh_incoming_tell(const struct wh_incoming *in, json_object *o)
     json_object_object_add(o, "pages", json_object_new_uint64(m->populated.count));
     json_object_object_add(o, "zero_pages", json_object_new_uint64(m->zeros));
     json_object_object_add(o, "superpages", json_object_new_uint64(m->superpages));
+    json_object_object_add(o, "gigapages", json_object_new_uint64(m->gigapages));
     if (!m->verifying)
         return;
     json_object_object_add(o, "compared_pages", json_object_new_uint64(m->compared));

@@ -21,7 +21,7 @@ bool wh_compare_begin(struct wh_restore *r)
 static bool find(struct wh_restore *r, uint64_t pfn, uint64_t *frame)
 {
     *frame = pfn;
-    if (!wh_sparse_has(&r->populated, pfn))
+    if (!wh_restore_has(r, pfn))
         return false;
     return !r->pv || wh_pv_frame(r, pfn, frame);
 }

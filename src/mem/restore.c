@@ -11,14 +11,13 @@
 #include "mem/pv.h"
 #include "wire/libxc.h"
 
-#define SUPERPAGE_ORDER 9
-#define SUPERPAGE (1u << SUPERPAGE_ORDER)
 #define POPULATED_MOST (16u << 20)          /* bytes to remember scattered pages in */
 
 void wh_restore_init(struct wh_restore *r)
 {
     wh_sparse_init(&r->populated, POPULATED_MOST);
     wh_sparse_init(&r->differ, POPULATED_MOST);
+    wh_sparse_init(&r->ahead, POPULATED_MOST);
     r->store_frame = r->console_frame = WH_NO_FRAME;
 }
 
@@ -26,6 +25,7 @@ void wh_restore_free(struct wh_restore *r)
 {
     wh_sparse_free(&r->populated);
     wh_sparse_free(&r->differ);
+    wh_sparse_free(&r->ahead);
     free(wh_take_ptr(&r->other));
     free(wh_take_ptr(&r->leaves.p));
     free(wh_take_ptr(&r->msrs.p));
@@ -54,94 +54,6 @@ bool wh_restore_domain(struct wh_restore *r, const struct wh_image *i)
 }
 
 /* ------------------------------------------------------------------------------- memory */
-
-static bool remember(struct wh_restore *r, uint64_t first, uint64_t end)
-{
-    wh_sparse_set_run(&r->populated, first, end);
-    return !r->populated.full ||
-           wh_fail(&r->op->err, WH_STREAM, "the image's pages lie scattered over more of the "
-                   "address space than can be kept track of");
-}
-
-static bool give(struct wh_restore *r, uint64_t *frame, size_t n, unsigned order)
-{
-    if (r->populated.count + ((uint64_t)n << order) > r->max_pages)
-        return wh_fail(&r->op->err, WH_STREAM, "the image has more pages than the %llu MiB that "
-                       "its configuration allows",
-                       (unsigned long long)(r->max_pages * WH_PAGE_SIZE >> 20));
-    return wh_xen_populate(r->op, r->xen, r->domid, frame, n, order);
-}
-
-/* Whether 2 MiB at pfn[0] are wanted whole. */
-static bool super(const struct wh_restore *r, const uint64_t *pfn, size_t n)
-{
-    if (!r->hvm || n < SUPERPAGE || pfn[0] % SUPERPAGE || pfn[SUPERPAGE - 1] != pfn[0] + SUPERPAGE - 1)
-        return false;
-    for (size_t i = 1; i < SUPERPAGE; i++)
-        if (pfn[i] != pfn[0] + i)
-            return false;
-    return wh_sparse_count(&r->populated, pfn[0], pfn[0] + SUPERPAGE) == 0;
-}
-
-/* A superpage if the host has one: if not, its pages one by one. */
-static bool give_super(struct wh_restore *r, uint64_t pfn, bool *given)
-{
-    struct wh_err before = r->op->err;
-    uint64_t frame = pfn;
-
-    *given = give(r, &frame, 1, SUPERPAGE_ORDER);
-    if (*given) {
-        r->superpages++;
-        return remember(r, pfn, pfn + SUPERPAGE);
-    }
-    if (r->op->err.kind != WH_XEN)
-        return false;
-    r->op->err = before;
-    return true;
-}
-
-static bool give_singly(struct wh_restore *r, const uint64_t *pfn, size_t n)
-{
-    uint64_t frame[WH_BATCH_MAX], wanted[WH_BATCH_MAX];
-    size_t m = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        if (r->pv && !wh_pv_in_range(r, pfn[i]))
-            return false;
-        if (wh_sparse_has(&r->populated, pfn[i]))
-            continue;
-        if (!remember(r, pfn[i], pfn[i] + 1))       /* at once: one page may be named twice */
-            return false;
-        frame[m] = wanted[m] = pfn[i];
-        m++;
-    }
-    if (m == 0)
-        return true;
-    r->populated.count -= m;                        /* give() counts them */
-    bool ok = give(r, frame, m, 0);
-    r->populated.count += m;
-    return ok && (!r->pv || wh_pv_learn(r->op, r->pv, wanted, frame, m));
-}
-
-bool wh_restore_populate(struct wh_restore *r, const uint64_t *pfn, size_t n)
-{
-    for (size_t i = 0, m; i < n; i += m) {
-        bool given = false;
-
-        m = 1;
-        if (super(r, pfn + i, n - i)) {
-            if (!give_super(r, pfn[i], &given))
-                return false;
-            m = SUPERPAGE;
-        } else {
-            while (i + m < n && m < WH_BATCH_MAX && !super(r, pfn + i + m, n - i - m))
-                m++;
-        }
-        if (!given && !give_singly(r, pfn + i, m))
-            return false;
-    }
-    return true;
-}
 
 bool wh_restore_place(struct wh_restore *r, const uint64_t *entry, size_t n, uint8_t **to)
 {
@@ -219,7 +131,7 @@ bool wh_restore_entries(struct wh_restore *r, const uint64_t *entry, size_t n)
     for (size_t i = 0; i < n; i++) {
         r->zeros += wh_page_type(entry[i]) == WH_PAGE_XALLOC;
         if (wh_page_type(entry[i]) != WH_PAGE_XALLOC ||
-            (!r->alloc_is_zero && wh_sparse_has(&r->populated, wh_page_pfn(entry[i]))))
+            (!r->alloc_is_zero && wh_restore_has(r, wh_page_pfn(entry[i]))))
             continue;
         batch[m++] = entry[i];
         if (m == WH_BATCH_MAX) {
@@ -276,7 +188,7 @@ bool wh_restore_record(struct wh_restore *r, const struct wh_walk *w, const stru
 
 bool wh_restore_finish(struct wh_restore *r)
 {
-    return set_policy(r) && (r->hvm ? wh_restore_hvm_finish(r) : wh_restore_pv_finish(r)) &&
+    return wh_restore_release_ahead(r) && set_policy(r) && (r->hvm ? wh_restore_hvm_finish(r) : wh_restore_pv_finish(r)) &&
            wh_compare_judge(r) &&
            wh_seed_grants(r->op, r->xen, r->domid, r->console_domid, r->console_frame,
                           r->store_domid, r->store_frame);

@@ -43,10 +43,13 @@ struct wh_restore {
 
     uint64_t store_frame, console_frame;    /* found; as in wh_made */
 
+    uint64_t own_pages;                 /* the guest's memory, if its configuration says that it was never
+                                           without a part of it, video memory not counted; 0: unknown */
     struct wh_sparse populated;         /* pfns that have been given memory */
+    struct wh_sparse ahead;             /* of them, with a GiB that begins so: not named so far */
     struct wh_blob leaves, msrs, context;
     bool policy_set;
-    uint64_t superpages;
+    uint64_t superpages, gigapages;     /* of 2 MiB, of 1 GiB */
     uint64_t zeros;                     /* pages that were named without contents */
     struct wh_pv *pv;
 
@@ -76,8 +79,12 @@ uint64_t wh_compare_first(const struct wh_restore *r);
 
 bool wh_blob_set(struct wh_op *op, struct wh_blob *b, const void *p, size_t n);
 
-/* Give memory to those of n pfns that have none yet. */
+/* populate.c: give memory to those of n pfns that have none yet. */
 bool wh_restore_populate(struct wh_restore *r, const uint64_t *pfn, size_t n);
+/* Whether it has been given memory, and was named. */
+bool wh_restore_has(const struct wh_restore *r, uint64_t pfn);
+/* What was given and is not the guest's after all. */
+bool wh_restore_release_ahead(struct wh_restore *r);
 
 bool wh_compare_begin(struct wh_restore *r);
 /* other NULL: with zeros; else it is changed. */

@@ -13,7 +13,7 @@ static bool clear(struct wh_restore *r, uint64_t pfn)
 {
     void *p;
 
-    if (!wh_sparse_has(&r->populated, pfn))
+    if (!wh_restore_has(r, pfn))
         return wh_fail(&r->op->err, WH_STREAM, "an HVM parameter names page %#llx, which the image "
                        "does not have", (unsigned long long)pfn);
     if (!wh_xen_map(r->op, r->xen, r->domid, true, &pfn, 1, NULL, &p))

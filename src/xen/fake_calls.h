@@ -35,6 +35,7 @@ bool wh_fake_port(FAKE_OP_D, uint32_t remote, uint32_t *port);
 bool wh_fake_frames(FAKE_OP_D, uint64_t *n);
 bool wh_fake_types(FAKE_OP_D, uint64_t *frame, size_t n);
 bool wh_fake_populate(FAKE_OP_D, uint64_t *frame, size_t n, unsigned order);
+bool wh_fake_release(FAKE_OP_D, const uint64_t *frame, size_t n);
 bool wh_fake_map(FAKE_OP_D, bool write, const uint64_t *frame, size_t n, int *err, void **p);
 bool wh_fake_grants(FAKE_OP_D, unsigned *version, uint64_t *pages);
 bool wh_fake_map_grants(FAKE_OP_D, uint64_t which, void **p);

@@ -119,12 +119,32 @@ bool wh_fake_populate(FAKE_OP_D, uint64_t *frame, size_t n, unsigned order)
     for (size_t i = 0; i < n && !sys; i++) {
         if (frame[i] & (count - 1))
             sys = EINVAL;
-        for (uint64_t j = 0; j < count && !sys; j++)
-            sys = wh_fake_add(f, d, frame[i] + j);
+        uint64_t done = 0;
+        while (done < count && !sys)
+            if (!(sys = wh_fake_add(f, d, frame[i] + done)))
+                done++;
+        while (sys && done > 0)             /* of a piece there is all or nothing */
+            wh_fake_remove(f, d, frame[i] + --done);
         if (!sys && !d->spec.hvm)
             frame[i] = d->pfn[frame[i]].mfn;
     }
     return !sys || wh_fake_refuse(op, domid, "giving memory to", sys);
+}
+
+bool wh_fake_release(FAKE_OP_D, const uint64_t *frame, size_t n)
+{
+    struct fake_domain *d = wh_fake_get(op, f, domid, "taking memory from");
+
+    if (!d)
+        return false;
+    if (n > WH_BATCH_MAX || !d->spec.hvm)
+        return wh_fake_refuse(op, domid, "taking memory from", EINVAL);
+    for (size_t i = 0; i < n; i++) {
+        if (!fake_has(d, frame[i]))
+            return wh_fake_refuse(op, domid, "taking memory from", EINVAL);
+        wh_fake_remove(f, d, frame[i]);
+    }
+    return true;
 }
 
 /* ---------------------------------------------------------------------------- frames, types */

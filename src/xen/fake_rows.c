@@ -67,6 +67,7 @@ ROW(build, (OP_X_D, struct wh_build *b), domid, b)
 ROW(frames, (OP_X_D, uint64_t *n), domid, n)
 ROW(types, (OP_X_D, uint64_t *frame, size_t n), domid, frame, n)
 ROW(populate, (OP_X_D, uint64_t *frame, size_t n, unsigned order), domid, frame, n, order)
+ROW(release, (OP_X_D, const uint64_t *frame, size_t n), domid, frame, n)
 ROW(map, (OP_X_D, bool write, const uint64_t *frame, size_t n, int *err, void **p),
     domid, write, frame, n, err, p)
 ROW(grants, (OP_X_D, unsigned *version, uint64_t *pages), domid, version, pages)
@@ -135,7 +136,7 @@ static const struct wh_xen_calls calls = {
     .port = row_port, .default_policy = row_default_policy, .get_policy = row_get_policy,
     .set_policy = row_set_policy, .host_policy = row_host_policy,
     .policy_fits = row_policy_fits, .build = row_build,
-    .frames = row_frames, .types = row_types, .populate = row_populate, .map = row_map,
+    .frames = row_frames, .types = row_types, .populate = row_populate, .release = row_release, .map = row_map,
     .unmap = row_unmap, .ends_soon = row_ends_soon,
     .grants = row_grants, .map_grants = row_map_grants, .unmap_grants = row_unmap_grants,
     .logdirty = row_logdirty,

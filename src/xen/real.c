@@ -309,7 +309,7 @@ static const struct wh_xen_calls calls = {
     .host_policy = wh_real_host_policy,
     .policy_fits = wh_real_policy_fits,
     .set_policy = wh_real_set_policy, .build = wh_real_build, .frames = wh_real_frames,
-    .types = wh_real_types, .populate = wh_real_populate, .map = wh_real_map,
+    .types = wh_real_types, .populate = wh_real_populate, .release = wh_real_release, .map = wh_real_map,
     .unmap = wh_real_unmap, .ends_soon = wh_real_ends_soon, .grants = wh_real_grants,
     .map_grants = wh_real_map_grants,
     .unmap_grants = wh_real_unmap_grants, .logdirty = wh_real_logdirty, .width = wh_real_width,

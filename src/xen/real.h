@@ -43,6 +43,7 @@ bool wh_real_frames(struct wh_op *op, struct wh_xen *x, uint32_t domid, uint64_t
 bool wh_real_types(struct wh_op *op, struct wh_xen *x, uint32_t domid, uint64_t *frame, size_t n);
 bool wh_real_populate(struct wh_op *op, struct wh_xen *x, uint32_t domid, uint64_t *frame,
                       size_t n, unsigned order);
+bool wh_real_release(struct wh_op *op, struct wh_xen *x, uint32_t domid, const uint64_t *frame, size_t n);
 bool wh_real_map(struct wh_op *op, struct wh_xen *x, uint32_t domid, bool write,
                  const uint64_t *frame, size_t n, int *err, void **p);
 void wh_real_unmap(struct wh_xen *x, void *p, size_t n);

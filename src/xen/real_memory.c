@@ -54,6 +54,15 @@ bool wh_real_populate(struct wh_op *op, struct wh_xen *x, uint32_t domid, uint64
            wh_real_fail(op, x, domid, "giving memory to");
 }
 
+bool wh_real_release(struct wh_op *op, struct wh_xen *x, uint32_t domid, const uint64_t *frame, size_t n)
+{
+    uint64_t list[WH_BATCH_MAX];            /* libxc's are not const */
+
+    memcpy(list, frame, n * sizeof *frame);
+    return xc_domain_decrease_reservation_exact(wh_real(x)->xc, domid, n, 0, list) == 0 ||
+           wh_real_fail(op, x, domid, "taking memory from");
+}
+
 bool wh_real_map(struct wh_op *op, struct wh_xen *x, uint32_t domid, bool write,
                  const uint64_t *frame, size_t n, int *err, void **p)
 {

@@ -156,6 +156,11 @@ bool wh_xen_populate(struct wh_op *op, struct wh_xen *x, uint32_t domid, uint64_
     return CALL(populate, domid, frame, n, order);
 }
 
+bool wh_xen_release(struct wh_op *op, struct wh_xen *x, uint32_t domid, const uint64_t *frame, size_t n)
+{
+    return CALL(release, domid, frame, n);
+}
+
 bool wh_xen_map(struct wh_op *op, struct wh_xen *x, uint32_t domid, bool write,
                 const uint64_t *frame, size_t n, int *err, void **p)
 {

@@ -150,6 +150,7 @@ struct wh_xen_calls {
     bool (*types)(struct wh_op *, struct wh_xen *, uint32_t domid, uint64_t *frame, size_t n);
     bool (*populate)(struct wh_op *, struct wh_xen *, uint32_t domid, uint64_t *frame, size_t n,
                      unsigned order);
+    bool (*release)(struct wh_op *, struct wh_xen *, uint32_t domid, const uint64_t *frame, size_t n);
     bool (*map)(struct wh_op *, struct wh_xen *, uint32_t domid, bool write, const uint64_t *frame,
                 size_t n, int *err, void **p);
     void (*unmap)(struct wh_xen *, void *p, size_t n);
@@ -269,6 +270,8 @@ bool wh_xen_types(struct wh_op *op, struct wh_xen *x, uint32_t domid, uint64_t *
  * pfns, out: the machine frames. */
 bool wh_xen_populate(struct wh_op *op, struct wh_xen *x, uint32_t domid, uint64_t *frame, size_t n,
                      unsigned order);
+/* Take it from there again; HVM only. */
+bool wh_xen_release(struct wh_op *op, struct wh_xen *x, uint32_t domid, const uint64_t *frame, size_t n);
 /* n frames as n * 4096 bytes in a row.  err[i]: errno of what could not be mapped (touching it is
  * SIGBUS); err NULL: any failure is the call's. */
 bool wh_xen_map(struct wh_op *op, struct wh_xen *x, uint32_t domid, bool write,

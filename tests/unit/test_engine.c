@@ -166,6 +166,93 @@ static void whole_superpages_are_given_in_one_piece(void **state)
     assert_true(wh_fake_calls(h->fake) - before < 120);
 }
 
+/* ---------------------------------------------------------------------------------- a GiB */
+
+#define GIB (UINT64_C(1) << 18)
+
+static void begin_large(struct host *h, struct wh_restore *r, uint64_t most, uint64_t free_pages)
+{
+    struct wh_fake_guest g = { .name = "g", .mb = (most >> 8) - 1 };
+
+    *r = (struct wh_restore){ .op = &h->op, .xen = h->xen, .hvm = true, .max_pages = most, .own_pages = GIB };
+    wh_fake_set_free(h->fake, free_pages);
+    wh_restore_init(r);
+    r->domid = empty_domain(h, &g);
+}
+
+static uint64_t pages_of(struct host *h, uint32_t domid)
+{
+    struct wh_domain d;
+    bool there;
+
+    assert_works(h, wh_xen_domain(&h->op, h->xen, domid, &d, &there));
+    return d.pages;
+}
+
+static void a_gib_is_given_at_once_and_what_is_not_named_is_taken_back(void **state)
+{
+    struct host *h = *state;
+    struct wh_restore r;
+
+    wh_fake_stale(h->fake, true);
+    begin_large(h, &r, GIB + 512, 2 * GIB);
+    fill(&r, 0, 1024, 0x5b);
+    assert_int_equal(r.gigapages, 1);
+    assert_int_equal(r.superpages, 0);
+    assert_int_equal(pages_of(h, r.domid), GIB);
+    alloc(&r, 1024, 1500);
+    fill(&r, 1600, 1601, 0x5c);
+    alloc(&r, 0, 10);                   /* these have contents */
+    assert_true(wh_restore_has(&r, 1600));
+    assert_false(wh_restore_has(&r, 1599));
+    assert_works(h, wh_restore_release_ahead(&r));
+    assert_int_equal(pages_of(h, r.domid), 1501);
+    assert_filled(h, r.domid, 0, 1024, 0x5b);
+    assert_filled(h, r.domid, 1024, 1500, 0);
+    assert_filled(h, r.domid, 1600, 1601, 0x5c);
+    assert_null(wh_fake_page(h->fake, r.domid, 1599));
+    fill(&r, 1599, 1600, 0x5d);         /* and is given again, if it comes to that */
+    assert_filled(h, r.domid, 1599, 1600, 0x5d);
+    wh_restore_free(&r);
+}
+
+static void a_gib_given_ahead_leaves_room_for_what_else_the_guest_has(void **state)
+{
+    struct host *h = *state;
+    struct wh_restore r;
+
+    begin_large(h, &r, GIB, 2 * GIB);
+    fill(&r, 0, 1024, 0x5b);
+    assert_int_equal(r.gigapages, 1);
+    fill(&r, 4 * GIB, 4 * GIB + 100, 0x5c);
+    assert_filled(h, r.domid, 0, 1024, 0x5b);
+    assert_filled(h, r.domid, 4 * GIB, 4 * GIB + 100, 0x5c);
+    assert_int_equal(pages_of(h, r.domid), 1124);
+    wh_restore_free(&r);
+}
+
+static void a_gib_that_is_not_to_be_had_or_not_the_guests_is_given_in_parts(void **state)
+{
+    struct host *h = *state;
+    struct wh_restore r;
+
+    begin_large(h, &r, GIB + 512, GIB / 2);
+    fill(&r, 0, 1024, 0x5b);
+    assert_int_equal(r.gigapages, 0);
+    assert_int_equal(r.superpages, 2);
+    wh_restore_free(&r);
+    for (unsigned way = 0; way < 3; way++) {
+        uint64_t at = way == 0 ? 0 : way == 1 ? 512 : 4 * GIB;
+
+        begin_large(h, &r, GIB + 512, 2 * GIB);
+        r.own_pages -= way == 0 ? 1 : 0;
+        fill(&r, at, at + 512, 0x5b);
+        assert_int_equal(r.gigapages, 0);
+        assert_int_equal(r.superpages, 1);
+        wh_restore_free(&r);
+    }
+}
+
 /* ---------------------------------------------------------------------------- hostility */
 
 static void an_image_larger_than_its_domain_is_refused(void **state)
@@ -226,6 +313,9 @@ int main(void)
         HOST_TEST(holes_are_not_asked_about_once_all_pages_are_found),
         HOST_TEST(zero_pages_are_holes_of_the_file),
         HOST_TEST(whole_superpages_are_given_in_one_piece),
+        HOST_TEST(a_gib_is_given_at_once_and_what_is_not_named_is_taken_back),
+        HOST_TEST(a_gib_given_ahead_leaves_room_for_what_else_the_guest_has),
+        HOST_TEST(a_gib_that_is_not_to_be_had_or_not_the_guests_is_given_in_parts),
         HOST_TEST(an_image_larger_than_its_domain_is_refused),
         HOST_TEST(more_vcpus_than_configured_are_refused),
         HOST_TEST(an_image_of_the_other_kind_of_guest_is_refused),

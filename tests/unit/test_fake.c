@@ -88,6 +88,9 @@ static void memory_is_limited_and_given_once(void **state)
     assert_true(wh_xen_populate(w.op, w.x, domid, many, 3, 0));
     big[0] = 1024;
     assert_refused(&w, wh_xen_populate(w.op, w.x, domid, big, 1, 9), "Cannot allocate memory");
+    assert_true(wh_xen_release(w.op, w.x, domid, many, 2));
+    assert_refused(&w, wh_xen_release(w.op, w.x, domid, many, 1), "Invalid argument");
+    assert_true(wh_xen_populate(w.op, w.x, domid, many, 2, 0));
     assert_true(wh_xen_max_memory(w.op, w.x, domid, 100000));
     wh_fake_set_free(w.f, 0);
     one[0] = 9;
