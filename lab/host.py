@@ -49,6 +49,10 @@ class Unreachable(OSError):
     """The command did not get to the host or its outcome back; nothing is known of either."""
 
 
+class Dead(Unreachable):
+    """The host itself hangs, or is gone."""
+
+
 class Host:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -77,7 +81,9 @@ class Host:
             out, err, code = self.agents.ask(self.spec, self.status()["turn"],
                                              reach.quoted(command), timeout, input)
         except agent.Gone as error:
-            raise Unreachable(f"{self}: {reach.quoted(command)[-60:]}: {error}\n{vital.signs(self)}") from error
+            said, dead = vital.signs(self)
+            text = f"{self}: {reach.quoted(command)[-60:]}: {error}\n{said}"
+            raise (Dead if dead else Unreachable)(text) from error
         result = Result(out.decode(errors="replace"), err.decode(errors="replace"), code)
         if check and result.code:
             raise Failed(self, command, result)

@@ -28,14 +28,18 @@ def connection(host):
     told = subprocess.run([*reach.ssh(host.spec)[:-1], "-S", "none", reach.ssh(host.spec)[-1], ASK],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
                           timeout=PATIENCE_SECONDS)
-    return f"exit {told.returncode}: {told.stdout}{told.stderr}"
+    if told.returncode == 255:              # ssh's own
+        raise OSError(told.stderr)
+    return f"exit {told.returncode}: {told.stdout}"
 
 
 def signs(host):
-    said = []
+    """What is seen, and whether the host as a whole is dead: it does not answer anybody."""
+    said, dead = [], False
     for what in (processors, connection):
         try:
             said.append(f"{what.__name__}: {what(host)}")
         except (OSError, subprocess.SubprocessError) as error:
             said.append(f"{what.__name__}: {error}")
-    return "\n".join(said)
+            dead = what is connection
+    return "\n".join(said), dead

@@ -133,7 +133,8 @@ def run_chain(chain):
             if step.name.startswith("build"):
                 break
         else:                           # where the time goes, if that was asked for
-            print(*re.findall(r"^[\d.]+s (?:call|setup) .*\n", step.output, re.M), sep="", end="", flush=True)
+            print(*re.findall(r"^(?:[\d.]+s (?:call|setup) .*|.* is run again: .*)\n", step.output, re.M),
+                  sep="", end="", flush=True)
     return done
 
 

@@ -4,6 +4,7 @@ never runs twice, before the commit it runs on at its source, and `wherry recove
 
 `make lab-sweep` (WHERRY_SWEEP=all) tries every step with every fault; `make check` those below."""
 
+import json
 import os
 import time
 
@@ -204,7 +205,8 @@ def test_who_listens_is_asked_when_the_link_is_lost(moving, session_lab):
     pid, state = here.run(SHELL + f'hold "wait until it runs there" migrate {moving.name} {at}\n'
                           'echo "$pid $state"', timeout=300).out.split()[-2:]
     assert state == "T", here.read("/run/wherry-said")
-    there.run("until grep -q aborted /var/lib/wherry/jobs/receive-*; do sleep 0.2; done", timeout=60)
+    job, = json.loads(here.wherry("jobs", "--json").out)
+    there.run(f"until grep -q aborted /var/lib/wherry/jobs/receive-{job['job']}*; do sleep 0.2; done", timeout=60)
     here.run(f"kill -CONT {pid}")
     wait_gone(here, "wherry migrate ")
     assert "has not taken the guest" in here.read("/run/wherry-said")
