@@ -10,8 +10,8 @@
 #define GIGAPAGE_ORDER 18
 #define GIGAPAGE (UINT64_C(1) << GIGAPAGE_ORDER)
 #define FOUR_GIB (4 * GIGAPAGE)
-#define LOW_END (2 * GIGAPAGE)              /* below it no builder leaves room for devices */
-#define LOW_MOST (FOUR_GIB - 64 * 1024)     /* of 4 GiB less the smallest room, 256 MiB */
+#define LOW_END (2 * GIGAPAGE)              /* below it few guests have room for devices */
+#define LOW_MOST (FOUR_GIB - 16 * 1024)     /* of 4 GiB less the smallest room, 64 MiB */
 
 static bool can_remember(struct wh_restore *r)
 {
@@ -96,7 +96,7 @@ static bool give_super(struct wh_restore *r, uint64_t pfn, bool *given)
     return true;
 }
 
-/* Where a guest that has this much memory has it surely, however large its hole for devices is. */
+/* Where a guest that has this much memory has it, as far as can be told. */
 static bool is_own(const struct wh_restore *r, uint64_t first, uint64_t end)
 {
     uint64_t low = r->own_pages < LOW_END ? r->own_pages : LOW_END;
@@ -105,15 +105,31 @@ static bool is_own(const struct wh_restore *r, uint64_t first, uint64_t end)
     return end <= low || (first >= FOUR_GIB && end <= high);
 }
 
+/* Whether the host has all that the guest may have yet: none of it is missed while it waits to be named. */
+static bool is_plenty(struct wh_restore *r, bool *is)
+{
+    struct wh_host host;
+
+    if (!wh_xen_host(r->op, r->xen, &host))
+        return false;
+    *is = host.free_pages >= host.outstanding_pages + r->max_pages - r->populated.count;
+    return true;
+}
+
 /* The GiB at pfn, where it is the guest's all the way by what is known so far; the stream has named the
  * beginning.  No word of the pages that turn out to be missing: they are released in the end. */
 static bool give_giga(struct wh_restore *r, uint64_t pfn)
 {
     struct wh_err before = r->op->err;
     uint64_t frame = pfn, end = pfn + GIGAPAGE;
+    bool plenty;
 
     if (pfn % GIGAPAGE != 0 || !is_own(r, pfn, end) || !fits(r, GIGAPAGE) ||
         wh_sparse_count(&r->populated, pfn, end) > 0)
+        return true;
+    if (!is_plenty(r, &plenty))
+        return false;
+    if (!plenty)
         return true;
     if (give(r, &frame, 1, GIGAPAGE_ORDER)) {
         r->gigapages++;
@@ -173,9 +189,8 @@ bool wh_restore_populate(struct wh_restore *r, const uint64_t *pfn, size_t n)
             while (i + m < n && m < WH_BATCH_MAX && !super(r, pfn + i + m, n - i - m))
                 m++;
         }
-        if (!given && !give_singly(r, pfn + i, m))
-            return false;
-        if (!name(r, pfn + i, m))
+        /* Named first: what is named is not released to make room for others. */
+        if (!name(r, pfn + i, m) || (!given && !give_singly(r, pfn + i, m)))
             return false;
     }
     return true;

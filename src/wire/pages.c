@@ -261,6 +261,10 @@ bool wh_pages_bulk(struct wh_walk *w, const struct wh_rec *r)
                                 (unsigned long long)b.count, (unsigned long long)b.data).s,
                         wh_text("%u", r->length).s)) &&
                wh_need_skip(w, rest);
+    /* Who places contents knows first which pages lie beside them. */
+    bool told = b.progressive || w->watch->place;
+    if (!b.progressive && w->watch->place && !deliver(w, r, (size_t)b.count))
+        return false;
     if (!(w->watch->place   ? place_contents(w, b.data)
           : w->watch->pages ? wh_show_contents(w, b.data) : wh_need_skip(w, rest)))
         return false;
@@ -268,5 +272,5 @@ bool wh_pages_bulk(struct wh_walk *w, const struct wh_rec *r)
     w->image.page_data += b.data;
     if (!w->image.verifying && w->image.epochs == 0)
         wh_index_add(&w->index, r->at, b.first, b.last);
-    return b.progressive || deliver(w, r, (size_t)b.count);
+    return told || deliver(w, r, (size_t)b.count);
 }

@@ -20,6 +20,7 @@ struct host {
     struct wh_sink sink;
     struct wh_index index;
     bool alloc_is_zero;         /* of the restore */
+    uint64_t superpages;        /* that it gave */
 };
 
 static inline int set_up(void **state)
@@ -148,6 +149,7 @@ static inline bool restore(struct host *h, uint32_t domid, const struct wh_fake_
               wh_walk_init(&w, &h->op, &src, &watch, &to);
     assert_true(ok);
     ok = wh_walk_stream(&w) && wh_restore_finish(&to.r);
+    h->superpages = to.r.superpages;
     wh_walk_free(&w);
     wh_source_close(&src);
     wh_restore_free(&to.r);

@@ -5,7 +5,7 @@
 static void save(struct host *h, uint32_t domid, struct wh_save *s)
 {
     *s = (struct wh_save){ .op = &h->op, .xen = h->xen, .out = &h->sink, .index = &h->index,
-                           .domid = domid };
+                           .domid = domid, .elide_zeros = h->alloc_is_zero };
     assert_works(h, wh_xen_shutdown(&h->op, h->xen, domid, WH_SUSPEND));
     assert_works(h, wh_save_begin(s));
     assert_works(h, wh_save_rest(s));
@@ -166,6 +166,21 @@ static void whole_superpages_are_given_in_one_piece(void **state)
     assert_true(wh_fake_calls(h->fake) - before < 120);
 }
 
+static void superpages_are_given_whole_where_zeros_are_elided(void **state)
+{
+    struct host *h = *state;
+    struct wh_fake_guest g = { .name = "g", .mb = 32, .seed = 1, .zero_percent = 50 };
+    uint32_t domid = wh_fake_guest(h->fake, &g), to;
+    struct wh_save s;
+
+    h->alloc_is_zero = true;
+    save(h, domid, &s);
+    assert_true(s.zeros > 1000);
+    to = empty_domain(h, &g);
+    assert_works(h, restore(h, to, &g));
+    assert_true(h->superpages >= 15);
+}
+
 /* ---------------------------------------------------------------------------------- a GiB */
 
 #define GIB (UINT64_C(1) << 18)
@@ -205,7 +220,7 @@ static void a_gib_is_given_at_once_and_what_is_not_named_is_taken_back(void **st
     alloc(&r, 0, 10);                   /* these have contents */
     assert_true(wh_restore_has(&r, 1600));
     assert_false(wh_restore_has(&r, 1599));
-    assert_works(h, wh_restore_release_ahead(&r));
+    wh_restore_finish(&r);              /* it lacks all the rest of a guest */
     assert_int_equal(pages_of(h, r.domid), 1501);
     assert_filled(h, r.domid, 0, 1024, 0x5b);
     assert_filled(h, r.domid, 1024, 1500, 0);
@@ -228,6 +243,16 @@ static void a_gib_given_ahead_leaves_room_for_what_else_the_guest_has(void **sta
     assert_filled(h, r.domid, 0, 1024, 0x5b);
     assert_filled(h, r.domid, 4 * GIB, 4 * GIB + 100, 0x5c);
     assert_int_equal(pages_of(h, r.domid), 1124);
+    wh_restore_free(&r);
+    begin_large(h, &r, GIB, 2 * GIB);
+    fill(&r, 0, 1024, 0x5b);
+    uint64_t both[] = { 1024, 4 * GIB };
+    uint8_t *p;
+    assert_works(h, wh_restore_place(&r, both, 2, &p));
+    memset(p, 0x5c, 2 * WH_PAGE_SIZE);
+    assert_works(h, wh_restore_placed(&r, both, 2, p, true));
+    assert_filled(h, r.domid, 1024, 1025, 0x5c);
+    assert_int_equal(pages_of(h, r.domid), 1026);
     wh_restore_free(&r);
 }
 
@@ -313,6 +338,7 @@ int main(void)
         HOST_TEST(holes_are_not_asked_about_once_all_pages_are_found),
         HOST_TEST(zero_pages_are_holes_of_the_file),
         HOST_TEST(whole_superpages_are_given_in_one_piece),
+        HOST_TEST(superpages_are_given_whole_where_zeros_are_elided),
         HOST_TEST(a_gib_is_given_at_once_and_what_is_not_named_is_taken_back),
         HOST_TEST(a_gib_given_ahead_leaves_room_for_what_else_the_guest_has),
         HOST_TEST(a_gib_that_is_not_to_be_had_or_not_the_guests_is_given_in_parts),
