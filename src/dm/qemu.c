@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "dm/qemu.h"
 
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -16,6 +20,7 @@
 #define DISKS_MS 60000              /* for what is written to disks first */
 #define END_MS 15000
 #define ASK_MS 60000
+#define MACHINES "wherry-qemu-machines"
 
 void wh_qemu_socket_path(char path[PATH_MAX], const struct wh_here *h, uint32_t domid, size_t which)
 {
@@ -176,6 +181,56 @@ static bool lists(const char *text, const char *machine)
     return false;
 }
 
+/* To start it takes longer than all else that is done here, and what it says is as long so as the program
+ * is the same: the host keeps it, behind a line that says of which. */
+static void which(char line[PATH_MAX + 128], const char *program)
+{
+    struct stat st = { 0 };
+
+    *line = '\0';
+    if (stat(program, &st) == 0)
+        snprintf(line, PATH_MAX + 128, "%s %ju %ju %jd %jd.%09ld %jd.%09ld\n", program,
+                 (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (intmax_t)st.st_size,
+                 (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+                 (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+}
+
+static bool recall(const struct wh_here *h, const char *program, char *text, size_t size)
+{
+    char path[PATH_MAX], line[PATH_MAX + 128];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s/" MACHINES, h->run);
+    which(line, program);
+    wh_auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (!*line || fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+        (size_t)st.st_size >= size)
+        return false;
+    ssize_t n = pread(fd, text, size - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    size_t head = strlen(line);
+    if (n != st.st_size || strncmp(text, line, head) != 0)
+        return false;
+    memmove(text, text + head, (size_t)n - head + 1);
+    return true;
+}
+
+/* It may fail. */
+static void keep_in_mind(const struct wh_here *h, const char *program, const char *text)
+{
+    char path[PATH_MAX], new[PATH_MAX + 8], line[PATH_MAX + 128];
+
+    snprintf(path, sizeof path, "%s/" MACHINES, h->run);
+    snprintf(new, sizeof new, "%s.XXXXXX", path);
+    which(line, program);
+    wh_auto_fd int fd = *line ? mkostemp(new, O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    if (write(fd, line, strlen(line)) != (ssize_t)strlen(line) ||
+        write(fd, text, strlen(text)) != (ssize_t)strlen(text) || rename(new, path) < 0)
+        unlink(new);
+}
+
 bool wh_qemu_has_machine(struct wh_op *op, struct wh_here *h, const char *program,
                          const char *machine, bool *has)
 {
@@ -186,8 +241,11 @@ bool wh_qemu_has_machine(struct wh_op *op, struct wh_here *h, const char *progra
     if (!path)
         return wh_fail(&op->err, WH_SYSTEM, "there is no QEMU for Xen on this host");
     wh_step(op, "ask QEMU for its machines", ASK_MS);
-    if (!wh_qemu_ask(op, path, "-machine", "help", text, sizeof text))
-        return false;
+    if (!recall(h, path, text, sizeof text)) {
+        if (!wh_qemu_ask(op, path, "-machine", "help", text, sizeof text))
+            return false;
+        keep_in_mind(h, path, text);
+    }
     *has = lists(text, machine);
     return true;
 }

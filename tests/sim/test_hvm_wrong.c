@@ -397,6 +397,9 @@ static void restore_and_what_else(void **state)
     restore_goes_wrong(w, "incoming", 1, WH_PEER, "load of migration failed: Input/output error");
     restore_goes_wrong(w, "incoming", 2, WH_TIMEOUT, "QEMU goes on from the guest's state");
     wh_auto_free char *first = hvm_story(w->folder);
+    char kept[PATH_MAX];
+    snprintf(kept, sizeof kept, "%s/wherry-qemu-machines", w->folder);
+    assert_int_equal(unlink(kept), 0);          /* of the same program, which has told them before */
     restore_goes_wrong(w, "machines", 1, WH_USAGE, "which this host's QEMU does not have");
     wh_auto_free char *story = hvm_story(w->folder);
     assert_not_told(story + strlen(first), "xen: create");

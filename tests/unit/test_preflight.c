@@ -521,8 +521,8 @@ static void the_device_model_is_asked(void **state)
                  "xenfv-3.1, which this host's QEMU does not have");
     put_file(w->qemu, "#!/bin/sh\nexit 1\n", 0700);
     check(w);
-    assert_check(w, "devicemodel", false, "on the target: %s does not start, or does not tell its "
-                 "machines", w->qemu);
+    assert_check(w, "devicemodel", false, "on the target: %s does not start, or does not know "
+                 "-machine", w->qemu);
     try(w, "hvm", "", ", \"wherry_machine\": \"pc-1.0\"");
     assert_check(w, "devicemodel", false, "on the target: the image's configuration: 'pc-1.0' is no "
                  "machine of QEMU's for this guest");
