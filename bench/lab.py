@@ -73,13 +73,14 @@ def one(host, tool, name, settle):
 
 def measure(host, guest_type, kind, megabytes, pairs):
     extra, _ = GUESTS[kind]
-    linux = host.guest(f"linux-{guest_type}", name="bench", memory=megabytes, by="xl",
+    name = f"bench-{kind}"                  # its console's log begins with it
+    linux = host.guest(f"linux-{guest_type}", name=name, memory=megabytes, by="xl",
                        command_line=extra.format(fill=megabytes - 110))
     linux.wait_for(r"tick 3 ", timeout=300)
     runs = {"xl": [], "wherry": []}
     for pair in range(pairs + 1):
         for tool in ("xl", "wherry") if pair % 2 else ("wherry", "xl"):
-            took = one(host, tool, "bench", 2)
+            took = one(host, tool, name, 2)
             print(f"  {kind} {tool}: save {took['save']['wall']:.1f} s, restore "
                   f"{took['restore']['wall']:.1f} s{'' if pair else ' (not counted)'}",
                   file=sys.stderr, flush=True)

@@ -300,9 +300,13 @@ static bool start_old(struct wh_op *op, struct starting *s, struct wh_qmp **qmp)
 {
     char path[PATH_MAX];
 
+    bool was;
+
     s->old = true;
     op->err = (struct wh_err){ 0 };
     wh_step(op, "start an old QEMU", START_MS);
+    if (!wh_process_end(op, s->pid, wh_qemu_is_of, &s->q->domid, &was))
+        return false;
     for (size_t i = 0; i < WH_QEMU_SOCKETS; i++) {
         wh_qemu_socket_path(path, s->h, s->q->domid, i);
         unlink(path);
@@ -333,8 +337,12 @@ bool wh_qemu_start(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q,
     if (launch(op, &s) && meet(op, &s, qmp) && await_ready(op, &s, *qmp))
         return true;
     wh_qmp_close(wh_take_ptr(qmp));
-    if (!q->restricted && op->err.kind == WH_PEER && is_old(op, &s) && start_old(op, &s, qmp))
-        return true;
+    if (op->err.kind == WH_PEER && is_old(op, &s)) {
+        if (q->restricted)
+            wh_while(&op->err, "a QEMU older than 2.12 cannot be restricted");
+        else if (start_old(op, &s, qmp))
+            return true;
+    }
     wh_qmp_close(wh_take_ptr(qmp));
     return wh_qemu_blame(op, s.log);
 }

@@ -140,6 +140,8 @@ def pytest_runtest_protocol(item, nextitem):
     if DIED in item.stash and not item.config.stash.get(DIED, None):
         item.config.stash[DIED] = f"{item.nodeid} is run again: {item.stash[DIED]}"
         item.stash[FAILED] = False
+        with contextlib.suppress(Exception):        # also what tests share is of the dead host
+            item.session._setupstate.teardown_exact(None)   # pylint: disable=W0212
         item._initrequest()             # pylint: disable=W0212
         reports = runtestprotocol(item, nextitem=nextitem, log=False)
     for report in reports:
