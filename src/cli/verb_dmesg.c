@@ -21,6 +21,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
+/* Xen indents with tabs, which are no harm. */
+static void print_line(char *line)
+{
+    for (char *part = strsep(&line, "\t"); part; part = strsep(&line, "\t")) {
+        wh_print_plain(stdout, part);
+        if (line)
+            putchar('\t');
+    }
+    putchar('\n');
+}
+
 static void print(json_object *o, const struct wh_tell *t)
 {
     const char *log = wh_json_string(o, "log", "");
@@ -30,8 +41,7 @@ static void print(json_object *o, const struct wh_tell *t)
     while ((line = strsep(&rest, "\n"))) {
         if (!rest && !*line)
             break;                      /* behind the last newline */
-        wh_print_plain(stdout, line);
-        putchar('\n');
+        print_line(line);
     }
     free(copy);
 }

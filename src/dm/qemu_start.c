@@ -304,7 +304,7 @@ static bool start_old(struct wh_op *op, struct starting *s, struct wh_qmp **qmp)
 
     s->old = true;
     op->err = (struct wh_err){ 0 };
-    wh_step(op, "start an old QEMU", START_MS);
+    wh_step(op, "start QEMU", START_MS);
     if (!wh_process_end(op, s->pid, wh_qemu_is_of, &s->q->domid, &was))
         return false;
     for (size_t i = 0; i < WH_QEMU_SOCKETS; i++) {

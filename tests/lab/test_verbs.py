@@ -100,7 +100,9 @@ def test_info_is_xls(host):
 
 def test_dmesg_is_xls_and_is_emptied(host):
     host.xl("debug-keys", "t")              # what it said as it came up may be overwritten by now
+    host.xl("debug-keys", "r")              # which says it with tabs
     xl, wherry = both(host, "dmesg")
+    assert "\t" in xl
     assert wherry == xl and "Synced stime" in wherry
     assert "Synced stime" in host.wherry("dmesg", "--clear").out
     assert "Synced stime" not in host.wherry("dmesg").out
