@@ -4,7 +4,6 @@
 #include "dm/qemu.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>

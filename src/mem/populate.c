@@ -2,7 +2,6 @@
 /* A guest's memory is given as the stream names its pages: by the GiB, by 2 MiB, one by one. */
 #include "mem/restore.h"
 
-#include "base/own.h"
 #include "mem/pv.h"
 
 #define SUPERPAGE_ORDER 9

@@ -5,8 +5,8 @@
  *
  *     wh_restore_domain      the image's guest is known
  *     wh_restore_record      each record that is no page record
+ *     wh_restore_entries     a record's entries, of pages with contents and without
  *     wh_restore_place(d)    where contents go: pages are read straight into the guest
- *     wh_restore_entries     entries without contents
  *     wh_restore_finish      all was there: contexts, parameters, grants
  *
  * Behind VERIFY pages are compared with those that came before, and written no more (compare.c).

@@ -38,7 +38,8 @@ struct wh_watch {
     /* Each page of a PV guest's own p2m: which it is, and the pfn it lies in. */
     bool (*frame)(struct wh_walk *w, uint64_t which, uint64_t pfn);
     /* In place of .pages: where the contents of these entries (at most WH_PLACE_MAX) are to be
-     * read into, and then that they are there, or that the stream has failed. */
+     * read into, and then that they are there, or that the stream has failed.  Such a watcher is
+     * told the record's .entries before its contents are read, others afterwards. */
     bool (*place)(struct wh_walk *w, const uint64_t *entry, size_t n, uint8_t **to);
     bool (*placed)(struct wh_walk *w, const uint64_t *entry, size_t n, uint8_t *to, bool whole);
     bool (*blob)(struct wh_walk *w, const struct wh_rec *r, const uint8_t *p, size_t n);

@@ -332,9 +332,9 @@ exec /usr/libexec/qemu-of-today "$@"
 def test_an_old_qemu_is_heard_of_by_xenstore_and_a_restricted_one_refused(host):
     now = "/usr/libexec/xen-qemu-system-i386"
     host.run(f"mv {now} /usr/libexec/qemu-of-today")
-    host.write(now, OLD)
-    host.run(["chmod", "+x", now])
     try:
+        host.write(now, OLD)
+        host.run(["chmod", "+x", now])
         guest = beater(host)
         assert "id=libxl-cmd,path=/" in host.read("/run/old-qemu")
         count = beats(guest)
