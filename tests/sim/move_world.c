@@ -230,7 +230,7 @@ static void step(struct wh_op *op, const char *name)
     }
 }
 
-/* The last state in a move's record. */
+/* The last state in a move's record; of the file itself, for it may have lost its name since it was opened. */
 static const char *state_in(const char *path)
 {
     static const char *const states[] = { "copying", "suspended", "sent", "intent", "done", "ours",
@@ -264,7 +264,7 @@ int fsync(int fd)
     if (!m || m->stop || !strstr(to, "/jobs/"))
         return 0;
     struct side *h = strncmp(to, m->s.folder, strlen(m->s.folder)) == 0 ? &m->s : &m->t;
-    const char *state = state_in(to);
+    const char *state = state_in(path);
     bool meets = m->job && m->event.when == AT_RECORD && h->records + 1 == m->event.n &&
                  h == (m->event.side == SOURCE ? &m->s : &m->t);
     h->records += m->job != NULL;
