@@ -4,7 +4,9 @@
  *     nothing      its log is a new one, its sockets listen, its root is an empty folder
  *     claimed      pid, and uid if it has one to itself, are in xenstore: whoever destroys the
  *                  domain finds it.  Only then it begins
- *     ready        it has answered on its socket; its devices do nothing yet (-S)
+ *     begun        it makes its devices.  One that is to go on from a state waits for that: if nobody
+ *                  hands it one any more it ends.  A guest's memory need not be there yet
+ *     ready        it has answered on its socket, and has its state; its devices do nothing yet (-S)
  *     running      wh_qemu_cont, before the guest runs
  *
  * One older than 2.12 makes its sockets itself, tells xenstore that it is ready and runs by then, and is
@@ -15,6 +17,9 @@
  * the guest on, fresh or restored. */
 #ifndef WH_DM_QEMU_H
 #define WH_DM_QEMU_H
+
+#include <limits.h>
+#include <sys/types.h>
 
 #include "dm/args.h"
 #include "dm/qmp.h"
@@ -30,14 +35,26 @@ struct wh_qemu {
     const int *file;                /* descriptors (lent) that machine speaks of: it has them as */
     size_t files;                   /* WH_QEMU_FILES, WH_QEMU_FILES + 1 ... */
     uint64_t file_bytes;            /* as far as it may write into a file, restricted */
-    int state;                      /* it goes on from what is to be read here (lent); -1: fresh */
+    bool goes_on;                   /* from a state */
 };
 #define WH_QEMU_FILES 6
 #define WH_QEMU_FILES_MOST 60
 
-/* On success it is ready and *qmp its monitor; a failure leaves it to wh_qemu_end. */
-bool wh_qemu_start(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q,
-                   struct wh_qmp **qmp);
+/* One that has begun, until it is ready. */
+struct wh_qemu_begun {
+    bool is, early;             /* early: the guest still ran elsewhere, or may have */
+    pid_t pid;
+    int state;                      /* where its state goes; -1: it is fresh, or has it */
+    char log[PATH_MAX];
+};
+
+/* On success it has begun; b->early is the caller's word.  A failure, here and below, leaves it to
+ * wh_qemu_end. */
+bool wh_qemu_begin(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q, struct wh_qemu_begun *b);
+/* On success it is ready and *qmp its monitor; state: what it goes on from.  q: as it was begun. */
+bool wh_qemu_ready(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q, struct wh_qemu_begun *b,
+                   const uint8_t *state, size_t n, struct wh_qmp **qmp);
+void wh_qemu_drop(struct wh_qemu_begun *b);
 
 /* The monitor of a domain's QEMU.  Between wherry and xl one has it at a time: the lock is libxl's. */
 bool wh_qemu_reach(struct wh_op *op, struct wh_here *h, uint32_t domid, struct wh_qmp **qmp);

@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "dm/program.h"
 #include "dm/qemu_parts.h"
+#include "dm/state.h"
 #include "dm/user.h"
 #include "xen/process.h"
 
@@ -32,11 +33,10 @@ _Static_assert(WH_QEMU_SOCKETS + WH_QEMU_FILES_MOST + 1 <= WH_PASSES_MOST, "all 
 struct starting {
     struct wh_here *h;
     const struct wh_qemu *q;
+    struct wh_qemu_begun *b;
     const char *program;
-    char log[PATH_MAX];
     struct wh_qemu_user user;
     bool sandbox, old;
-    pid_t pid;
     int listening[WH_QEMU_SOCKETS];
 };
 
@@ -57,6 +57,14 @@ static bool listen_at(struct wh_op *op, const char *path, int *listening)
         bind(*listening, (struct sockaddr *)&a, sizeof a) < 0 || listen(*listening, 5) < 0)
         return wh_fail_sys(&op->err, errno, "listen at %s", path);
     return true;
+}
+
+static void stop_listening(struct starting *s)
+{
+    for (size_t i = 0; i < WH_QEMU_SOCKETS; i++) {
+        wh_close_fd(&s->listening[i]);
+        s->listening[i] = -1;
+    }
 }
 
 static bool make_root(struct wh_op *op, const struct starting *s)
@@ -89,7 +97,6 @@ static bool prepare(struct wh_op *op, struct starting *s)
     const struct wh_qemu *q = s->q;
     char path[PATH_MAX];
 
-    s->program = q->program ? q->program : wh_qemu_program(s->h);
     if (!s->program)
         return wh_fail(&op->err, WH_SYSTEM, "there is no QEMU for Xen on this host");
     if ((q->restricted || q->user) && !wh_qemu_user(op, q->domid, q->user, &s->user))
@@ -169,7 +176,7 @@ static bool collect(struct wh_op *op, struct wh_args *a, const struct starting *
         wh_args_add(a, "-runas");
         wh_args_format(a, "%u:%u", (unsigned)s->user.uid, (unsigned)s->user.gid);
     }
-    if (s->q->state >= 0) {
+    if (s->q->goes_on) {
         wh_args_add(a, "-incoming");
         wh_args_format(a, "fd:%d", WH_PASSED + (int)(sockets(s) + s->q->files));
     }
@@ -186,6 +193,9 @@ static const struct wh_limit limits[] = {
 
 static bool launch(struct wh_op *op, struct starting *s)
 {
+    wh_auto_fd int ours = -1;
+    wh_auto_fd int its = -1;
+    int ends[2];
     bool restricted = s->q->restricted;
     char id[40], *env[] = { strdupa(WH_QEMU_PATHS), strdupa(WH_QEMU_LIMIT), id, NULL };
     int pass[WH_QEMU_SOCKETS + WH_QEMU_FILES_MOST + 1] = { s->listening[WH_QEMU_COMMANDS], s->listening[WH_QEMU_STATS] };
@@ -204,23 +214,29 @@ static bool launch(struct wh_op *op, struct starting *s)
         return false;
     if (s->q->files > 0)
         memcpy(pass + sockets(s), s->q->file, s->q->files * sizeof *pass);
-    pass[sockets(s) + s->q->files] = s->q->state;
+    if (s->q->goes_on) {
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+            return wh_fail_sys(&op->err, errno, "make a way for QEMU's state");
+        ours = ends[0];
+        its = pass[sockets(s) + s->q->files] = ends[1];
+    }
     struct wh_program p = {
-        .path = s->program, .argv = a.of, .env = env, .log = s->log, .pass = pass,
-        .passes = sockets(s) + s->q->files + (s->q->state >= 0), .limit = its_limits,
+        .path = s->program, .argv = a.of, .env = env, .log = s->b->log, .pass = pass,
+        .passes = sockets(s) + s->q->files + s->q->goes_on, .limit = its_limits,
         .limits = restricted ? WH_COUNT(limits) : 0,
         .unshared = restricted ? CLONE_NEWNS | CLONE_NEWIPC : 0,
     };
-    return wh_process_leave(op, &p, wh_qemu_claim, &owner, &s->pid);
+    if (!wh_process_leave(op, &p, wh_qemu_claim, &owner, &s->b->pid))
+        return false;
+    s->b->state = wh_take_fd(&ours);
+    stop_listening(s);          /* nobody but it: its end is the sockets' */
+    return true;
 }
 
-/* It is heard of on a socket that nobody but it has any more: its end is the socket's. */
 static bool meet(struct wh_op *op, struct starting *s, struct wh_qmp **qmp)
 {
     char path[PATH_MAX];
 
-    for (size_t i = 0; i < WH_QEMU_SOCKETS; i++)
-        close(wh_take_fd(&s->listening[i]));
     wh_qemu_socket_path(path, s->h, s->q->domid, WH_QEMU_COMMANDS);
     wh_auto_fd int fd = wh_qmp_dial(op, path);
     if (fd < 0 && op->err.sys == ECONNREFUSED)      /* it ended before we came */
@@ -229,6 +245,31 @@ static bool meet(struct wh_op *op, struct starting *s, struct wh_qmp **qmp)
         return false;
     *qmp = wh_qmp_open(op, wh_take_fd(&fd));
     return *qmp != NULL;
+}
+
+/* What it has read of the guest's disks it forgets when it has the state, from 3.0 on. */
+static bool may_be_early(struct wh_qmp *qmp)
+{
+    return wh_qmp_version(qmp).major >= 3;
+}
+
+/* It is ended, and another gets what it had. */
+static bool prepare_anew(struct wh_op *op, struct starting *s)
+{
+    bool was;
+
+    wh_qemu_drop(s->b);
+    return wh_process_end(op, s->b->pid, wh_qemu_is_of, &s->q->domid, &was) && prepare(op, s);
+}
+
+static bool meet_fit(struct wh_op *op, struct starting *s, struct wh_qmp **qmp)
+{
+    if (!meet(op, s, qmp))
+        return false;
+    if (!s->b->early || may_be_early(*qmp))
+        return true;
+    wh_qmp_close(wh_take_ptr(qmp));
+    return prepare_anew(op, s) && launch(op, s) && meet(op, s, qmp);
 }
 
 static bool is_in(struct wh_op *op, struct wh_qmp *qmp, const char *wanted, bool *is)
@@ -244,15 +285,28 @@ static bool is_in(struct wh_op *op, struct wh_qmp *qmp, const char *wanted, bool
     return wh_fail(&op->err, WH_PEER, "QEMU came up in a state of its own: expected %s", wanted);
 }
 
+struct state {
+    const uint8_t *p;
+    size_t n;
+};
+
+/* It has its end when it has all. */
+static bool hand_over(struct wh_op *op, struct starting *s, struct state state)
+{
+    bool ok = !s->q->goes_on || wh_state_hand(op, s->b->state, state.p, state.n);
+
+    wh_qemu_drop(s->b);
+    return ok;
+}
+
 /* A fresh one has not begun; one that goes on from a state reads that first. */
 static bool await_ready(struct wh_op *op, struct starting *s, struct wh_qmp *qmp)
 {
-    const char *wanted = s->q->state < 0 ? "prelaunch" : "paused";
+    const char *wanted = s->q->goes_on ? "paused" : "prelaunch";
 
     for (bool is = false; !is;) {
         if (!is_in(op, qmp, wanted, &is) || (!is && !wh_nap(op, LOOK_MS)))
-            return s->q->state < 0 ? false
-                                   : wh_while(&op->err, "QEMU goes on from the guest's state");
+            return s->q->goes_on ? wh_while(&op->err, "QEMU goes on from the guest's state") : false;
     }
     return true;
 }
@@ -277,7 +331,7 @@ static bool is_old(struct wh_op *op, const struct starting *s)
 
 static bool await_running(struct wh_op *op, const struct starting *s)
 {
-    wh_auto_fd int process = pidfd_open(s->pid, 0);
+    wh_auto_fd int process = pidfd_open(s->b->pid, 0);
     struct pollfd ended = { .fd = process, .events = POLLIN };
 
     while (process >= 0 && poll(&ended, 1, 0) == 0) {
@@ -295,54 +349,68 @@ static bool await_running(struct wh_op *op, const struct starting *s)
 }
 
 /* Its devices have begun by then; the guest has not, and they stop until it does. */
-static bool start_old(struct wh_op *op, struct starting *s, struct wh_qmp **qmp)
+static bool start_old(struct wh_op *op, struct starting *s, struct state state, struct wh_qmp **qmp)
 {
     char path[PATH_MAX];
-
-    bool was;
 
     s->old = true;
     op->err = (struct wh_err){ 0 };
     wh_step(op, "start QEMU", START_MS);
-    if (!wh_process_end(op, s->pid, wh_qemu_is_of, &s->q->domid, &was))
+    if (!prepare_anew(op, s))
         return false;
+    stop_listening(s);
     for (size_t i = 0; i < WH_QEMU_SOCKETS; i++) {
         wh_qemu_socket_path(path, s->h, s->q->domid, i);
         unlink(path);
     }
     wh_qemu_socket_path(path, s->h, s->q->domid, WH_QEMU_COMMANDS);
-    return launch(op, s) && await_running(op, s) && (*qmp = wh_qmp_connect(op, path)) != NULL &&
-           wh_qemu_stop(op, *qmp);
+    return launch(op, s) && hand_over(op, s, state) && await_running(op, s) &&
+           (*qmp = wh_qmp_connect(op, path)) != NULL && wh_qemu_stop(op, *qmp);
 }
 
 /* -------------------------------------------------------------------------------- any of it */
 
-static void stop_listening(struct starting *s)
+static struct starting starting(struct wh_here *h, const struct wh_qemu *q, struct wh_qemu_begun *b)
 {
-    for (size_t i = 0; i < WH_QEMU_SOCKETS; i++)
-        wh_close_fd(&s->listening[i]);
+    return (struct starting){ .h = h, .q = q, .b = b, .listening = { -1, -1 },
+                              .program = q->program ? q->program : wh_qemu_program(h) };
 }
 
-bool wh_qemu_start(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q,
-                   struct wh_qmp **qmp)
+void wh_qemu_drop(struct wh_qemu_begun *b)
 {
-    wh_auto(stop_listening) struct starting s = { .h = h, .q = q, .listening = { -1, -1 } };
+    if (b->is && b->state >= 0)
+        close(wh_take_fd(&b->state));
+}
 
-    *qmp = NULL;
+bool wh_qemu_begin(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q, struct wh_qemu_begun *b)
+{
+    wh_auto(stop_listening) struct starting s = starting(h, q, b);
+
+    *b = (struct wh_qemu_begun){ .is = true, .early = b->early, .state = -1 };
     wh_step(op, "start QEMU", START_MS);
     if (!prepare(op, &s))
         return false;
-    wh_qemu_log(h, q->name, s.log);
-    if (launch(op, &s) && meet(op, &s, qmp) && await_ready(op, &s, *qmp))
+    wh_qemu_log(h, q->name, b->log);
+    return launch(op, &s) || wh_qemu_blame(op, b->log);
+}
+
+bool wh_qemu_ready(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q, struct wh_qemu_begun *b,
+                   const uint8_t *state, size_t n, struct wh_qmp **qmp)
+{
+    wh_auto(stop_listening) struct starting s = starting(h, q, b);
+    struct state its = { state, n };
+
+    *qmp = NULL;
+    wh_step(op, "wait for QEMU", START_MS);
+    if (meet_fit(op, &s, qmp) && hand_over(op, &s, its) && await_ready(op, &s, *qmp))
         return true;
     wh_qmp_close(wh_take_ptr(qmp));
     if (op->err.kind == WH_PEER && is_old(op, &s)) {
         if (q->restricted)
             wh_while(&op->err, "a QEMU older than 2.12 cannot be restricted");
-        else if (start_old(op, &s, qmp))
+        else if (start_old(op, &s, its, qmp))
             return true;
     }
     wh_qmp_close(wh_take_ptr(qmp));
-    return wh_qemu_blame(op, s.log);
+    return wh_qemu_blame(op, b->log);
 }
-

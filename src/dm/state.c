@@ -4,9 +4,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/bytes.h"
@@ -109,24 +111,18 @@ const char *wh_state_wrong(const uint8_t *bytes, size_t n)
            : wh_be32(bytes + 4) != VERSION ? "it is not of version 3" : NULL;
 }
 
-int wh_state_file(struct wh_op *op, const uint8_t *bytes, size_t n)
+bool wh_state_hand(struct wh_op *op, int fd, const uint8_t *bytes, size_t n)
 {
-    wh_auto_fd int fd = memfd_create("qemu-resume", MFD_CLOEXEC);
-
-    for (size_t at = 0; fd >= 0 && at < n;) {
-        ssize_t put = write(fd, bytes + at, n - at);
-
-        if (put <= 0) {
-            wh_fail_sys(&op->err, put < 0 ? errno : EIO, "hand QEMU its state");
-            return -1;
-        }
-        at += (size_t)put;
+    while (n > 0) {
+        if (!wh_wait(op, fd, POLLOUT))
+            return wh_while(&op->err, "hand QEMU its state");
+        ssize_t put = send(fd, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (put < 0 && errno != EAGAIN && errno != EINTR)
+            return wh_fail(&op->err, WH_PEER, "QEMU does not read its state: %s", strerror(errno));
+        bytes += put > 0 ? put : 0;
+        n -= put > 0 ? (size_t)put : 0;
     }
-    if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0) {
-        wh_fail_sys(&op->err, errno, "hand QEMU its state");
-        return -1;
-    }
-    return wh_take_fd(&fd);
+    return true;
 }
 
 /* ------------------------------------------------------------------------------- physmap */

@@ -25,8 +25,8 @@ void wh_state_drop(struct wh_state_taking *t);
 /* Why those bytes cannot be QEMU's state, a constant; NULL: they may be. */
 const char *wh_state_wrong(const uint8_t *bytes, size_t n);
 
-/* A descriptor from which QEMU can read them.  -1: op->err says why. */
-int wh_state_file(struct wh_op *op, const uint8_t *bytes, size_t n);
+/* Into a socket that QEMU reads them from. */
+bool wh_state_hand(struct wh_op *op, int fd, const uint8_t *bytes, size_t n);
 
 /* What QEMU keeps in xenstore that has to move with its state: "physmap" nodes of old versions, as
  * pairs of strings key NUL value NUL.  *n 0: nothing. */

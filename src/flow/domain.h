@@ -12,6 +12,7 @@
 #define WH_FLOW_DOMAIN_H
 
 #include "config/config.h"
+#include "dm/qemu.h"
 #include "xen/here.h"
 
 struct wh_made {
@@ -23,6 +24,7 @@ struct wh_made {
     bool prepared;                          /* wh_domain_prepare has done its part */
     uint64_t early_disks;                   /* of them: a bit each, from the first */
     struct wh_leftover *record;             /* made as soon as there is a domain; NULL: none */
+    struct wh_qemu_begun qemu;              /* HVM: until it is ready */
     /* HVM, restored: what QEMU goes on from, and the machine it was; lent. */
     const uint8_t *emulator;
     size_t emulator_bytes;

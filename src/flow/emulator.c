@@ -129,38 +129,92 @@ static bool write_bios(struct wh_op *op, struct wh_here *h, const struct wh_conf
     return wh_nodes_write(op, h->store, &l, NULL, NULL);
 }
 
-static bool start(struct wh_op *op, struct wh_here *h, const struct wh_config *c,
-                  const struct wh_made *m, struct wh_qmp **qmp)
-{
-    wh_auto_args struct wh_args machine = { 0 };
-    wh_auto(wh_emulator_close) struct wh_emulator_files files = { .n = 0 };
-    bool restricted = c->dm_restrict == WH_YES;
-    wh_auto_fd int state = -1;
-    const char *kind = m->emulator ? c->machine : NULL;     /* one that starts anew takes the usual */
+/* Its command line, and what it is lent. */
+struct setting {
+    struct wh_qemu q;
+    struct wh_args machine;
+    struct wh_emulator_files files;
+};
 
-    if (!wh_emulator_arguments(op, c, m->domid, kind, &machine, restricted ? &files : NULL))
-        return false;
-    if (m->emulator && (state = wh_state_file(op, m->emulator, m->emulator_bytes)) < 0)
-        return false;
-    if (m->physmap_bytes > 0 &&
-        !wh_physmap_write(op, h, m->domid, m->physmap, m->physmap_bytes))
-        return false;
-    struct wh_qemu q = {
-        .domid = m->domid, .name = c->name, .program = c->device_model,
-        .restricted = restricted, .user = c->device_model_user, .machine = &machine,
-        .file = files.fd, .files = files.n, .file_bytes = files.bytes, .state = state,
-    };
-    return wh_qemu_start(op, h, &q, qmp);
+static void free_setting(struct setting *s)
+{
+    wh_args_free(&s->machine);
+    wh_emulator_close(&s->files);
 }
 
-bool wh_emulator_start(struct wh_op *op, struct wh_here *h, const struct wh_config *c,
-                       const struct wh_made *m)
+static bool set(struct wh_op *op, const struct wh_config *c, const struct wh_made *m, struct setting *s)
+{
+    bool restricted = c->dm_restrict == WH_YES;
+    const char *kind = m->restoring ? c->machine : NULL;    /* one that starts anew takes the usual */
+
+    if (!wh_emulator_arguments(op, c, m->domid, kind, &s->machine, restricted ? &s->files : NULL))
+        return false;
+    s->q = (struct wh_qemu){
+        .domid = m->domid, .name = c->name, .program = c->device_model,
+        .restricted = restricted, .user = c->device_model_user, .machine = &s->machine,
+        .file = s->files.fd, .files = s->files.n, .file_bytes = s->files.bytes, .goes_on = m->restoring,
+    };
+    return true;
+}
+
+static bool begin(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m)
+{
+    wh_auto(free_setting) struct setting s = { .q = { .domid = m->domid } };
+
+    return set(op, c, m, &s) && wh_qemu_begin(op, h, &s.q, &m->qemu);
+}
+
+static bool begin_first(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m)
+{
+    return wh_devices_attach_keyboard(op, h, m) && write_bios(op, h, c, m->domid) && begin(op, h, c, m);
+}
+
+/* What it reads of a disk before the guest is here may be old by then.  QEMU forgets it when the disk becomes
+ * its own, but not what it knows of where things are in a file of these formats. */
+static bool may_be_early(const struct wh_config *c)
+{
+    for (size_t i = 0; i < c->ndisks; i++)
+        if (!c->disks[i].is_cdrom && c->disks[i].format != WH_FORMAT_RAW &&
+            c->disks[i].format != WH_FORMAT_QCOW2 && c->disks[i].format != WH_FORMAT_UNKNOWN)
+            return false;
+    return true;
+}
+
+bool wh_emulator_begin(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m)
+{
+    if (c->type != WH_TYPE_HVM || !may_be_early(c))
+        return true;
+    m->qemu.early = true;
+    return begin_first(op, h, c, m);
+}
+
+static bool make_ready(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m,
+                       struct wh_qmp **qmp)
+{
+    wh_auto(free_setting) struct setting s = { .q = { .domid = m->domid } };
+
+    return set(op, c, m, &s) &&
+           wh_qemu_ready(op, h, &s.q, &m->qemu, m->emulator, m->emulator_bytes, qmp);
+}
+
+/* These nodes it reads as it begins. */
+static bool give_physmap(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m)
+{
+    wh_qemu_drop(&m->qemu);
+    m->qemu.early = false;
+    return wh_qemu_end(op, h, m->domid) &&
+           wh_physmap_write(op, h, m->domid, m->physmap, m->physmap_bytes) && begin(op, h, c, m);
+}
+
+bool wh_emulator_start(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m)
 {
     struct wh_qmp *qmp = NULL;
 
-    bool ok = wh_devices_attach_keyboard(op, h, m) && write_bios(op, h, c, m->domid) &&
-              start(op, h, c, m, &qmp) && tell(op, h, qmp, c, m->domid);
+    bool ok = (m->qemu.is || begin_first(op, h, c, m)) &&
+              (m->physmap_bytes == 0 || give_physmap(op, h, c, m)) &&
+              make_ready(op, h, c, m, &qmp) && tell(op, h, qmp, c, m->domid);
     wh_qmp_close(qmp);
+    wh_qemu_drop(&m->qemu);
     return ok;
 }
 

@@ -9,8 +9,11 @@
 
 /* Keyboard, QEMU (from m->emulator if the guest is restored), its serial and VNC nodes.  The devices
  * do nothing yet: wh_emulator_run. */
-bool wh_emulator_start(struct wh_op *op, struct wh_here *h, const struct wh_config *c,
-                       const struct wh_made *m);
+bool wh_emulator_start(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m);
+
+/* Of a guest that is restored, before its memory comes: QEMU makes its devices beside that, where nothing
+ * is lost by it.  m->qemu is to be dropped where there is no wh_emulator_start. */
+bool wh_emulator_begin(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m);
 
 /* Let the devices work.  Of a guest that has no device model nothing is done. */
 bool wh_emulator_run(struct wh_op *op, struct wh_here *h, const struct wh_domain *d);

@@ -30,6 +30,7 @@ void wh_incoming_init(struct wh_incoming *in, struct wh_here *h, const char *fro
 void wh_incoming_let_go(struct wh_incoming *in)
 {
     wh_restore_free(&in->mem);
+    wh_qemu_drop(&in->made.qemu);
     free(wh_take_ptr(&in->emulator.p));
     free(wh_take_ptr(&in->physmap.p));
 }
@@ -115,7 +116,8 @@ static bool make(struct wh_op *op, struct wh_incoming *in, const struct wh_image
     /* A page of a PV guest that is mapped to be written is no page table for as long. */
     if (in->then_exit && in->mem.hvm)
         wh_xen_ends_soon(in->mem.xen);
-    if (in->made_it && !in->made_it(op, in))
+    if (!wh_emulator_begin(op, in->here, &plan.c, &in->made) ||
+        (in->made_it && !in->made_it(op, in)))
         return false;
     wh_step(op, "fill the guest's memory", WH_FOREVER);
     return true;

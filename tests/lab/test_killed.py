@@ -93,6 +93,7 @@ EMULATED_RESTORING = [
     "ask QEMU for its machines",
     "make the keyboard",
     "start QEMU",
+    "wait for QEMU",
     "set up QEMU",
 ]
 

@@ -16,6 +16,7 @@
  *     status 1      it runs from the beginning    fdset 1       it does not say which set it is
  *     term 1        it does not end when asked    vnc 1         its port is no number
  *     old 1         it cannot tell of what it writes
+ *     2.12 1        it greets as one of that version
  *     state 1..5    no magic; nothing; version 2; more than 64 MiB; seven bytes */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +39,8 @@
 #define SETS 8
 #define HEAD 24                 /* QEVM, version, generation, 0, what it came of */
 #define STATE 5000
+#define OLD_GREETING "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 1, \"minor\": 12, \"major\": 2}}, " \
+                     "\"capabilities\": []}}"
 #define LOOKS 2                 /* how often it says that it still reads its state */
 
 static struct {
@@ -199,26 +202,30 @@ static void make_state(uint8_t p[STATE])
         p[i] = (uint8_t)((seed = seed * UINT64_C(6364136223846793005) + 1) >> 56);
 }
 
-static void go_on_from(void)
+/* As it comes, and however late: it answers meanwhile. */
+static void *go_on_from(void *arg)
 {
     uint8_t p[STATE + 1];
     size_t n = 0;
     ssize_t got;
 
-    q.status = "inmigrate";
     if (trick("incoming") == 2)
-        return;
+        return arg;
     while (n < sizeof p && (got = read(q.incoming, p + n, sizeof p - n)) > 0)
         n += (size_t)got;
     close(q.incoming);
+    pthread_mutex_lock(&lock);
     if (n != STATE || memcmp(p, "QEVM\0\0\0\3", 8) != 0) {
         fprintf(stderr, "qemu: load of migration failed: Invalid argument\n");
         exit(1);
     }
     keep("in", p, n);
+    tell("has its state", "");
     q.generation = wh_le64(p + 8);
     q.came_of = digest(p, n);
     q.looks = LOOKS;
+    pthread_mutex_unlock(&lock);
+    return arg;
 }
 
 /* ------------------------------------------------------------------------------ its monitor */
@@ -446,7 +453,8 @@ static void *serve(void *arg)
 
     while ((fd = accept4(q.listening[which], NULL, NULL, SOCK_CLOEXEC)) >= 0) {
         struct qmp_server s = { .at = "", .choose = choose, .answer = answer, .fd = fd,
-                                .arg = which == 0 ? &q : NULL };
+                                .arg = which == 0 ? &q : NULL,
+                                .greeting = trick("2.12") ? OLD_GREETING : NULL };
 
         qmp_server_serve(&s);
         if (which == 0)
@@ -478,8 +486,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "qemu: could not open disk image: \033[2JNo such file\n");
         return 1;
     }
-    if (q.incoming >= 0)
-        go_on_from();
+    if (q.incoming >= 0) {
+        q.status = "inmigrate";
+        if (pthread_create(&thread, NULL, go_on_from, NULL) != 0)
+            return 1;
+    }
     if (q.listening[0] < 0 || q.listening[1] < 0 ||
         pthread_create(&thread, NULL, serve, (void *)(intptr_t)1) != 0)
         return 1;

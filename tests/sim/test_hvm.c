@@ -102,6 +102,7 @@ static void it_goes_on_from_it(void **state)
     told(restoring, line_of(text, m, "> xenfv-3.1,suppress-vmdesc=on"));
     assert_order(restoring, line_of(text, m, "query-status"), line_of(text, m, "cont"));
     assert_order(restoring, line_of(text, m, "cont"), "xen: pause");
+    assert_order(restoring, "xen: set_hvm_context", line_of(text, m, "has its state"));
     assert_true(wh_fake_state(w->f, m).running);
     assert_int_equal(hvm_running(w->folder), 1);
 
@@ -166,6 +167,16 @@ static void a_guest_without_drivers_is_stopped(void **state)
     assert_nothing_left(w, "destroyed");
 }
 
+/* How often it was begun. */
+static unsigned begins(const char *story)
+{
+    unsigned n = 0;
+
+    for (; (story = strstr(story, "begins as")); story++)
+        n++;
+    return n;
+}
+
 /* What old versions of QEMU keep in xenstore moves with their state. */
 static void its_nodes_move(void **state)
 {
@@ -180,10 +191,81 @@ static void its_nodes_move(void **state)
                               "/local/domain/0/device-model/%u/physmap/1f000/more", n));
     hvm_play(w->folder, "2.11", 1);
     must(save(w, &to_file));
+    wh_auto_free char *first = hvm_story(w->folder);
     uint32_t m = must(restore(w, false)).domid;
+    wh_auto_free char *story = hvm_story(w->folder);
+    /* They come behind its memory, and it reads them as it begins. */
+    assert_int_equal(begins(story + strlen(first)), 2);
     assert_node(w, "f0000000", "/local/domain/0/device-model/%u/physmap/1f000/start_addr", m);
     assert_node(w, "800000", "/local/domain/0/device-model/%u/physmap/1f000/size", m);
     assert_node(w, NULL, "/local/domain/0/device-model/%u/physmap/1f000/more", m);
+    must(destroy(w));
+    assert_nothing_left(w, "destroyed");
+}
+
+/* One that would keep what it read of the disks before the guest was here. */
+static void it_is_begun_late(void **state)
+{
+    struct world *w = *state;
+    char text[64], more[400];
+
+    snprintf(more, sizeof more, "disk=['%s/bios,vhd,hda,rw']\n", w->folder);
+    hvm_config(w->folder, more);
+    must(create(w, false));
+    must(save(w, &to_file));
+    wh_auto_free char *first = hvm_story(w->folder);
+    uint32_t m = must(restore(w, false)).domid;
+    wh_auto_free char *story = hvm_story(w->folder);
+    assert_int_equal(begins(story + strlen(first)), 1);
+    assert_order(story + strlen(first), "xen: set_hvm_context", line_of(text, m, "> fd:6"));
+    must(destroy(w));
+    assert_nothing_left(w, "destroyed");
+}
+
+/* And the others before there is memory: what cannot be is found by then. */
+static void it_is_begun_early(void **state)
+{
+    struct world *w = *state;
+    const char *disk[] = { "raw,hda,rw", "vhd,hda,rw" };
+
+    for (size_t i = 0; i < 2; i++) {
+        char more[400];
+
+        hvm_config(w->folder, "");
+        must(create(w, false));
+        must(save(w, &to_file));
+        snprintf(more, sizeof more, "device_model_user='nobody-of-this-host'\ndisk=['%s/bios,%s']\n",
+                 w->folder, disk[i]);
+        hvm_config(w->folder, more);
+        wh_auto_free char *first = hvm_story(w->folder);
+        struct wh_restore_how how = { .config = w->config, .no_monitor = true };
+        struct outcome o = perform(w, wh_restore_new(w->file, &how));
+        wh_auto_free char *story = hvm_story(w->folder);
+        assert_int_not_equal(o.kind, WH_OK);
+        assert_non_null(strstr(o.error, "nobody-of-this-host"));
+        assert_int_equal(strstr(story + strlen(first), "xen: populate") == NULL, i == 0);
+        assert_nothing_left(w, disk[i]);
+        assert_int_equal(unlink(w->file), 0);
+    }
+}
+
+static void an_old_one_is_begun_anew(void **state)
+{
+    struct world *w = *state;
+    char text[64];
+
+    must(create(w, false));
+    must(save(w, &to_file));
+    hvm_play(w->folder, "2.12", 1);
+    wh_auto_free char *first = hvm_story(w->folder);
+    uint32_t m = must(restore(w, false)).domid;
+    wh_auto_free char *story = hvm_story(w->folder);
+    const char *restoring = story + strlen(first);
+    assert_int_equal(begins(restoring), 2);
+    const char *second = strstr(strstr(restoring, "begins as") + 1, "begins as");
+    told(second, line_of(text, m, "has its state"));
+    assert_true(wh_fake_state(w->f, m).running);
+    assert_int_equal(hvm_running(w->folder), 1);
     must(destroy(w));
     assert_nothing_left(w, "destroyed");
 }
@@ -238,6 +320,9 @@ int main(int argc, char **argv)
         WORLD_TEST("well: a guest without PV drivers is stopped, not asked",
                    a_guest_without_drivers_is_stopped),
         WORLD_TEST("well: QEMU's nodes move with its state", its_nodes_move),
+        WORLD_TEST("well: QEMU is begun late where it would keep what is old", it_is_begun_late),
+        WORLD_TEST("well: QEMU is begun before memory comes", it_is_begun_early),
+        WORLD_TEST("well: an old QEMU is begun anew", an_old_one_is_begun_anew),
         WORLD_TEST("well: QEMU is restricted", it_is_restricted),
     };
 

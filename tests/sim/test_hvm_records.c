@@ -101,8 +101,8 @@ static void refuse(struct world *w, const struct image *i, const char *what, enu
     if (o.kind != kind || !strstr(o.error, says))
         fail_msg("%s: expected %s, \"%s\", found %s: %s", what, wh_kind_name(kind), says,
                  wh_kind_name(o.kind), o.error);
-    if (strstr(story + strlen(first), "begins as"))
-        fail_msg("%s: QEMU was started", what);
+    if (strstr(story + strlen(first), "has its state"))
+        fail_msg("%s: QEMU was given a state", what);
     assert_int_equal(o.undo, WH_OK);
     assert_nothing_left(w, what);
 }

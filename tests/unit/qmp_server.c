@@ -233,7 +233,7 @@ void qmp_server_serve(struct qmp_server *s)
     char text[65536];
     int passed;
 
-    if (!play(s, choose(s, "greeting"), GREETING, 0))
+    if (!play(s, choose(s, "greeting"), s->greeting ? s->greeting : GREETING, 0))
         return;
     for (;;) {
         wh_auto_json json_object *o = command(s, text, sizeof text - 1, &passed);

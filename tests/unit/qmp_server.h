@@ -61,6 +61,7 @@ struct qmp_server {
     enum qmp_trick (*choose)(struct qmp_server *s, const char *command);
     json_object *(*answer)(struct qmp_server *s, json_object *command, int passed);
     void *arg;
+    const char *greeting;   /* NULL: QEMU 7.2's */
 
     /* its own */
     atomic_int fd;
