@@ -36,6 +36,7 @@ struct wh_qemu {
     size_t files;                   /* WH_QEMU_FILES, WH_QEMU_FILES + 1 ... */
     uint64_t file_bytes;            /* as far as it may write into a file, restricted */
     bool goes_on;                   /* from a state */
+    bool late_disks;                /* which it takes, and locks, no sooner than wh_qemu_cont */
 };
 #define WH_QEMU_FILES 6
 #define WH_QEMU_FILES_MOST 60

@@ -299,6 +299,24 @@ static bool hand_over(struct wh_op *op, struct starting *s, struct state state)
     return ok;
 }
 
+/* One that does not know of it takes them when it has its state. */
+static bool take_disks_late(struct wh_op *op, struct wh_qmp *qmp)
+{
+    json_object *arguments = json_object_new_object(), *all = json_object_new_array(),
+                *late = json_object_new_object();
+
+    json_object_object_add(late, "capability", json_object_new_string("late-block-activate"));
+    json_object_object_add(late, "state", json_object_new_boolean(true));
+    json_object_array_add(all, late);
+    json_object_object_add(arguments, "capabilities", all);
+    if (wh_qmp_call(op, qmp, "migrate-set-capabilities", arguments, -1, NULL))
+        return true;
+    if (!wh_qmp_refused(qmp, "GenericError") && !wh_qmp_refused(qmp, "CommandNotFound"))
+        return false;
+    op->err = (struct wh_err){ 0 };
+    return true;
+}
+
 /* A fresh one has not begun; one that goes on from a state reads that first. */
 static bool await_ready(struct wh_op *op, struct starting *s, struct wh_qmp *qmp)
 {
@@ -402,7 +420,8 @@ bool wh_qemu_ready(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q,
 
     *qmp = NULL;
     wh_step(op, "wait for QEMU", START_MS);
-    if (meet_fit(op, &s, qmp) && hand_over(op, &s, its) && await_ready(op, &s, *qmp))
+    if (meet_fit(op, &s, qmp) && (!q->late_disks || take_disks_late(op, *qmp)) &&
+        hand_over(op, &s, its) && await_ready(op, &s, *qmp))
         return true;
     wh_qmp_close(wh_take_ptr(qmp));
     if (op->err.kind == WH_PEER && is_old(op, &s)) {

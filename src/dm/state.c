@@ -65,7 +65,7 @@ static bool forget(struct wh_op *op, struct wh_qmp *qmp, uint64_t set)
 
 static const char command[] = "xen-save-devices-state";
 
-bool wh_state_begin(struct wh_op *op, struct wh_qmp *qmp, struct wh_state_taking *t)
+bool wh_state_begin(struct wh_op *op, struct wh_qmp *qmp, struct wh_state_taking *t, bool leaves)
 {
     wh_auto_fd int file = memfd_create("qemu-save", MFD_CLOEXEC);
     wh_auto_fd int end = file < 0 ? -1 : write_end(file);
@@ -78,7 +78,7 @@ bool wh_state_begin(struct wh_op *op, struct wh_qmp *qmp, struct wh_state_taking
     json_object *arguments = json_object_new_object();
     snprintf(name, sizeof name, "/dev/fdset/%llu", (unsigned long long)t->set);
     json_object_object_add(arguments, "filename", json_object_new_string(name));
-    json_object_object_add(arguments, "live", json_object_new_boolean(false));
+    json_object_object_add(arguments, "live", json_object_new_boolean(leaves));
     if (!wh_qmp_begin(op, qmp, command, arguments))
         return false;
     t->file = wh_take_fd(&file);

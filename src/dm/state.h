@@ -10,13 +10,14 @@
 
 /* Have it written into a descriptor that we pass, which a restricted QEMU can use as well; bytes
  * malloc'd.  The guest must not run; QEMU must have been stopped, and is asked for nothing else before
- * the end. */
+ * the end.  leaves: it gives its disks up, and the locks of their files, which another host's is to have;
+ * wh_qemu_cont takes them back. */
 struct wh_state_taking {
     int file;                   /* 0: none is being taken */
     uint64_t set;
 };
 
-bool wh_state_begin(struct wh_op *op, struct wh_qmp *qmp, struct wh_state_taking *t);
+bool wh_state_begin(struct wh_op *op, struct wh_qmp *qmp, struct wh_state_taking *t, bool leaves);
 bool wh_state_end(struct wh_op *op, struct wh_qmp *qmp, struct wh_state_taking *t, uint8_t **bytes,
                   size_t *n);
 /* There will be no end. */

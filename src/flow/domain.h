@@ -21,6 +21,7 @@ struct wh_made {
     uint32_t store_port, console_port;
     uint64_t store_frame, console_frame;    /* HVM: gfn; PV: mfn.  Of the build or the stream */
     bool restoring;                         /* its configuration came with an image */
+    bool moves;                             /* of another host, whose its disks are until it is let run */
     bool prepared;                          /* wh_domain_prepare has done its part */
     uint64_t early_disks;                   /* of them: a bit each, from the first */
     struct wh_leftover *record;             /* made as soon as there is a domain; NULL: none */

@@ -153,6 +153,7 @@ static bool set(struct wh_op *op, const struct wh_config *c, const struct wh_mad
         .domid = m->domid, .name = c->name, .program = c->device_model,
         .restricted = restricted, .user = c->device_model_user, .machine = &s->machine,
         .file = s->files.fd, .files = s->files.n, .file_bytes = s->files.bytes, .goes_on = m->restoring,
+        .late_disks = m->moves,
     };
     return true;
 }

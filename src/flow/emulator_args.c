@@ -261,7 +261,8 @@ static bool pass(struct wh_op *op, struct wh_args *a, struct wh_emulator_files *
 }
 
 /* QEMU opens a disk again when a restored guest begins to run, and by then can reach no file: what
- * it may open is in a set of descriptors, to read and, if the guest may, to write. */
+ * it may open is in a set of descriptors, to read and, if the guest may, to write.  It locks none of them: as
+ * the set stays open so would the lock, and the guest could not be let go to another host that sees it. */
 static bool name_passed(struct wh_op *op, struct wh_args *a, struct wh_emulator_files *f,
                         struct drive *v)
 {
@@ -277,7 +278,7 @@ static bool name_passed(struct wh_op *op, struct wh_args *a, struct wh_emulator_
     if (v->d->readwrite && !S_ISBLK(st.st_mode) && f->bytes < WH_LIMIT_NONE)
         f->bytes = strcmp(format_of(v->d), "raw") != 0 ? WH_LIMIT_NONE
                    : (uint64_t)st.st_size > f->bytes ? (uint64_t)st.st_size : f->bytes;
-    if (asprintf(&v->file, "file.driver=%s,file.filename=/dev/fdset/%zu",
+    if (asprintf(&v->file, "file.driver=%s,file.filename=/dev/fdset/%zu,file.locking=off",
                  S_ISBLK(st.st_mode) ? "host_device" : "file", set) < 0)
         v->file = NULL;
     a->lost |= !v->file;

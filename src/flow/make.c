@@ -337,7 +337,8 @@ bool wh_domain_make(struct wh_op *op, struct wh_here *h, const struct wh_config 
     struct making w = { h, &plan, m };
     struct wh_domain_spec spec;
 
-    *m = (struct wh_made){ .domid = WH_DOMID_NONE, .restoring = restoring, .record = m->record };
+    *m = (struct wh_made){ .domid = WH_DOMID_NONE, .restoring = restoring, .moves = m->moves,
+                            .record = m->record };
     wh_step(op, "make the domain", MAKE_MS);
     return wh_plan_make(op, c, &plan) && specify(op, &w, &spec) && announce(op, &w) &&
            create(op, &w, &spec) && record(op, &w) && check_uuid(op, &w) && write_skeleton(op, &w) && limit(op, &w);

@@ -255,7 +255,7 @@ static bool stop_emulator(struct wh_op *op, struct wh_outgoing *o)
     if (!o->d.emulated)
         return true;
     wh_step(op, "stop the emulated devices", EMULATOR_MS);
-    if (!wh_qemu_stop(op, o->qmp) || !wh_state_begin(op, o->qmp, &o->taking))
+    if (!wh_qemu_stop(op, o->qmp) || !wh_state_begin(op, o->qmp, &o->taking, o->leaves))
         return blame(op, o);
     o->live.meanwhile = take_state;
     o->live.meanwhile_arg = o;

@@ -29,6 +29,7 @@ struct wh_outgoing {
     struct wh_index index;
     struct wh_save save;
     struct wh_live live;                /* .told and .arg are the caller's to set */
+    bool leaves;                        /* to another host: its disks are to be that one's */
     uint64_t elsewhere_ms;              /* that the pause takes at who reads it */
     struct wh_again again;              /* used if .save.again is it */
     const char *not_live;               /* why it was not copied while it ran; NULL: it was */

@@ -595,6 +595,7 @@ static bool run(struct wh_op *op, struct wh_task *t)
 
     wh_incoming_init(&r->guest, t->here, "the sender");
     r->guest.suffix = WH_STOCK_INCOMING;
+    r->guest.made.moves = true;
     r->guest.record = &r->record;
     r->guest.arg = r;
     r->link = (struct wh_dialled){ .in = -1, .out = -1 };

@@ -644,6 +644,7 @@ static bool run(struct wh_op *op, struct wh_task *t)
     struct wh_uuid u;
 
     wh_outgoing_init(&s->guest, t->here);
+    s->guest.leaves = true;
     s->link = (struct wh_dialled){ .in = -1, .out = -1 };
     if (!wh_uuid_make(&u))
         return wh_fail_sys(&op->err, errno, "make an id");

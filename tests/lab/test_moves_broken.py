@@ -11,7 +11,7 @@ import time
 import pytest
 
 from moving import (ARRIVING, BEHIND, DEADLINE, LEAVING, ends, kill, never_twice, places,
-                    recover, settle, stop_source, wait_gone)
+                    recover, settle, stop_source, wait_gone, write_ssh_at)
 from saving import SHELL, USAGE, goes_on, left
 
 ALL = os.environ.get("WHERRY_SWEEP") == "all"
@@ -109,6 +109,51 @@ def test_the_source_of_an_hvm_guest_is_killed(moving_hvm, session_lab, step):
 @pytest.mark.parametrize("step", HVM_ARRIVING if ALL else HVM_ARRIVING[:1])
 def test_the_target_of_an_hvm_guest_is_killed(moving_hvm, session_lab, step):
     kill_the_target(moving_hvm, session_lab, step)
+
+
+def locks(host, path):
+    """Whether anybody (a guest's QEMU) has a lock of the file."""
+    inode = host.run(f"stat -c %i {path}").out.strip()
+    return [line for line in host.read("/proc/locks").splitlines()
+            if "OFDLCK" in line and line.split()[5].endswith(":" + inode)]
+
+
+DISK = "/images/locked.img"
+
+
+@pytest.fixture(name="locked")
+def fixture_locked(session_lab):
+    """An HVM guest with a disk that its QEMU locks; on shared storage both hosts would see the lock."""
+    a, b = session_lab.hosts(2)
+    for host in (a, b):
+        write_ssh_at(host)
+        host.run(f"truncate -s 4M {DISK}")
+    guest = a.guest("stepper-hvm", by="wherry", name="locked",
+                    more=f"""disk = [ "format=raw,vdev=hda,access=rw,target={DISK}" ]\n""")
+    guest.wait_for(r"^step \d+ ok", timeout=200)
+    yield guest
+    for host in (a, b):
+        host.wherry("destroy", guest.name, check=False)
+        host.run(f"rm -f {DISK} /var/lib/wherry/jobs/* /run/ssh-at", check=False)
+
+
+def test_a_disk_is_one_qemus_at_a_time(locked, session_lab):
+    here, there = ends(locked, session_lab)
+    assert locks(here, DISK) != []
+    pid, came = stop_source(here, there, locked.name, "wait until the other host has all of it")
+    assert came, here.read("/run/wherry-said")
+    there.run("until grep -q '\"state\":\"ready\"' /var/lib/wherry/jobs/receive-*; do sleep 0.1; done", timeout=120)
+    # Suspended here and whole there, and neither's yet.
+    assert locks(here, DISK) == [] and locks(there, DISK) == []
+    kill(here, pid)
+    wait_gone(there, "wherry migrate-receive", timeout=DEADLINE)
+    recover(here)
+    assert settle(here, there, locked) == here
+    assert locks(here, DISK) != [] and locks(there, DISK) == []
+    here.wherry("migrate", "-s", "/run/ssh-at", locked.name, there.name, timeout=300)
+    locked.host = there
+    goes_on(locked)
+    assert locks(here, DISK) == [] and locks(there, DISK) != []
 
 
 CUT = ["copy the running guest", "copy the suspended guest", "wait until the other host has all of it",

@@ -5,6 +5,7 @@
  *     FOLDER/qemu.tricks          "test PID"            ends when that process has ended
  *                                 "COMMAND N [TIMES]"   what it does wrong, at each command anew
  *     FOLDER/qemu.story           what it was told, a line each, between what others write there
+ *     FOLDER/disk                 if there is such a file: its disk, which one at a time may have
  *     FOLDER/state-out-DOMID      the state that it wrote, and state-in-DOMID that it was given
  *
  * COMMAND is one of the monitor's (or "greeting"), and N one of enum qmp_trick, or QMP_TRICKS: it ends
@@ -46,14 +47,14 @@
 static struct {
     char folder[4000];
     const char *domid, *machine;
-    int listening[2], incoming;
-    bool password, dirty_log;
+    int listening[2], incoming, disk;
+    bool password, dirty_log, late_disks;
     unsigned looks, vcpus;
     const char *status;
     uint64_t generation, came_of;
     int set[SETS];
     unsigned used[64];          /* how often the trick of a line was played */
-} q = { .domid = "?", .machine = "xenfv-3.1", .listening = { -1, -1 }, .incoming = -1,
+} q = { .domid = "?", .machine = "xenfv-3.1", .listening = { -1, -1 }, .incoming = -1, .disk = -1,
         .status = "prelaunch", .set = { -1, -1, -1, -1, -1, -1, -1, -1 } };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -168,6 +169,32 @@ static void answer_at_once(int argc, char **argv)
     }
 }
 
+/* ---------------------------------------------------------------------------------- its disk */
+
+static bool take_disk(void)
+{
+    struct flock whole = { .l_type = F_WRLCK };
+    char path[PATH_MAX];
+
+    path_of(path, "disk");
+    wh_auto_fd int fd = q.disk < 0 ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return q.disk >= 0 || errno == ENOENT;
+    if (fcntl(fd, F_OFD_SETLK, &whole) < 0)
+        return false;
+    q.disk = wh_take_fd(&fd);
+    tell("has its disk", "");
+    return true;
+}
+
+static void give_disk_up(void)
+{
+    if (q.disk < 0)
+        return;
+    close(wh_take_fd(&q.disk));
+    tell("gives its disk up", "");
+}
+
 /* --------------------------------------------------------------------------------- its state */
 
 static void keep(const char *what, const uint8_t *p, size_t n)
@@ -223,6 +250,8 @@ static void *go_on_from(void *arg)
     tell("has its state", "");
     q.generation = wh_le64(p + 8);
     q.came_of = digest(p, n);
+    if (!q.late_disks && !take_disk())
+        fprintf(stderr, "qemu: Failed to get \"write\" lock\n");    /* and no more, as QEMU does */
     q.looks = LOOKS;
     pthread_mutex_unlock(&lock);
     return arg;
@@ -303,7 +332,7 @@ static int find_set(const char *path)
     return q.set[n];
 }
 
-static json_object *save_state(const char *path)
+static json_object *save_state(const char *path, bool live)
 {
     uint8_t p[STATE];
     int fd = find_set(path), how = trick("state");
@@ -321,6 +350,8 @@ static json_object *save_state(const char *path)
     if (write(fd, p, n) != (ssize_t)n || (how == 4 && ftruncate(fd, (64l << 20) + 1) < 0))
         return refuse("it could not be written");
     keep("out", p, sizeof p);
+    if (live)
+        give_disk_up();
     return reply(NULL);
 }
 
@@ -359,6 +390,17 @@ static json_object *tell_dirty(json_object *arguments)
     return reply(NULL);
 }
 
+static json_object *set_capabilities(json_object *arguments)
+{
+    json_object *all = json_object_object_get(arguments, "capabilities"),
+                *one = json_object_array_get_idx(all, 0);
+
+    if (strcmp(wh_json_string(one, "capability", ""), "late-block-activate") != 0)
+        return refuse("Parameter 'capability' does not accept value");
+    q.late_disks = wh_json_true(one, "state");
+    return reply(NULL);
+}
+
 static json_object *vcpus(void)
 {
     json_object *all = json_object_new_array();
@@ -380,13 +422,16 @@ static json_object *obey(struct qmp_server *s, const char *name, json_object *ar
     if (strcmp(name, "stop") == 0)
         return change_status(s, strcmp(q.status, "running") == 0 ? "paused" : q.status, "STOP");
     if (strcmp(name, "cont") == 0)
-        return change_status(s, "running", "RESUME");
+        return take_disk() ? change_status(s, "running", "RESUME") : refuse("Failed to get \"write\" lock");
     if (strcmp(name, "add-fd") == 0)
         return add_fd(passed);
     if (strcmp(name, "remove-fd") == 0)
         return remove_fd(arguments);
     if (strcmp(name, "xen-save-devices-state") == 0)
-        return save_state(wh_json_string(arguments, "filename", ""));
+        return save_state(wh_json_string(arguments, "filename", ""),
+                          json_object_get_boolean(json_object_object_get(arguments, "live")));
+    if (strcmp(name, "migrate-set-capabilities") == 0)
+        return set_capabilities(arguments);
     if (strcmp(name, "xen-set-global-dirty-log") == 0)
         return tell_dirty(arguments);
     if (strcmp(name, "qom-get") == 0)
@@ -484,6 +529,10 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (trick("start")) {
         fprintf(stderr, "qemu: could not open disk image: \033[2JNo such file\n");
+        return 1;
+    }
+    if (q.incoming < 0 && !take_disk()) {
+        fprintf(stderr, "qemu: Failed to get \"write\" lock\n");
         return 1;
     }
     if (q.incoming >= 0) {

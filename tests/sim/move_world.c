@@ -581,6 +581,18 @@ static char *list_nodes(const struct side *h)
     return text;
 }
 
+/* Both hosts' QEMUs reach the guest's disk, and one at a time may have it. */
+static void share_disk(const struct side *h)
+{
+    char disk[PATH_MAX], its[PATH_MAX];
+
+    snprintf(disk, sizeof disk, "%s/disk", h->m->folder);
+    snprintf(its, sizeof its, "%s/disk", h->folder);
+    wh_auto_fd int fd = open(disk, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || symlink(disk, its) < 0)
+        fail_msg("%s cannot be made", its);
+}
+
 static void open_side(struct move *m, struct side *h)
 {
     h->m = m;
@@ -591,6 +603,7 @@ static void open_side(struct move *m, struct side *h)
                                 .scripts = h->folder, .state = h->folder };
     if (m->hvm) {
         hvm_place(h->folder);
+        share_disk(h);
         h->here.qemu = hvm_program(h->folder, h->program);
         wh_fake_write(h->f, 0, "", "/local/domain/0/device-model");     /* made once, and stays */
     }

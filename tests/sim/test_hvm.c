@@ -287,6 +287,7 @@ static void it_is_restricted(void **state)
     wh_auto_free char *story = hvm_story(w->folder);
     told(story, line_of(text, n, "has 0 1 2 4 5 6 7 8"));
     told(story, line_of(text, n, "> fd=6,set=1"));
+    assert_non_null(strstr(story, "> file.driver=file,file.filename=/dev/fdset/1,file.locking=off,if=ide,"));
     told(story, line_of(text, n, "> fd=7,set=1"));
     told(story, line_of(text, n, "> fd=8,set=3"));
     assert_order(story, line_of(text, n, "> -xen-domid-restrict"), line_of(text, n, "> -chroot"));

@@ -137,12 +137,12 @@ static void recover_both(struct move *m, const struct move_event *e)
     FAIL(m, e, "recover finds no end: %s and there %s", s, t);
 }
 
-/* A running guest's QEMU runs too, and tells nothing any more of what it writes. */
+/* A running guest's QEMU runs too, has the disk, and tells nothing any more of what it writes. */
 static void check_qemu(struct move *m, const struct move_event *e, struct side *h)
 {
     wh_auto_free char *story = is_hvm ? hvm_story(h->folder) : NULL;
     uint32_t domid = h == &m->s ? m->domid : wh_fake_newest(h->f);
-    char on[64], off[64], runs[64], stops[64];
+    char on[64], off[64], runs[64], stops[64], has[64], gives[64];
 
     if (!is_hvm)
         return;
@@ -156,6 +156,12 @@ static void check_qemu(struct move *m, const struct move_event *e, struct side *
         FAIL(m, e, "the guest runs on, and its QEMU still tells what it writes");
     if (hvm_last(story, stops) > hvm_last(story, runs))
         FAIL(m, e, "the guest runs, and its devices have stopped");
+    snprintf(has, sizeof has, "qemu %u: has its disk", domid);
+    snprintf(gives, sizeof gives, "qemu %u: gives its disk up", domid);
+    if (hvm_last(story, gives) >= hvm_last(story, has))
+        FAIL(m, e, "the guest runs, and its QEMU does not have its disk");
+    if (h == &m->t && hvm_at(story, has) < hvm_at(story, runs))
+        FAIL(m, e, "the target's QEMU had the disk before it was told to run");
 }
 
 static void check_left(struct move *m, const struct move_event *e)
