@@ -43,7 +43,9 @@ struct wh_qemu {
 
 /* One that has begun, until it is ready. */
 struct wh_qemu_begun {
-    bool is, early;             /* early: the guest still ran elsewhere, or may have */
+    bool is;
+    bool early;                     /* before the guest's memory, while the guest may still run elsewhere */
+    bool old;                       /* it is older than 2.12 */
     pid_t pid;
     int state;                      /* where its state goes; -1: it is fresh, or has it */
     char log[PATH_MAX];
@@ -52,9 +54,10 @@ struct wh_qemu_begun {
 /* On success it has begun; b->early is the caller's word.  A failure, here and below, leaves it to
  * wh_qemu_end. */
 bool wh_qemu_begin(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q, struct wh_qemu_begun *b);
-/* On success it is ready and *qmp its monitor; state: what it goes on from.  q: as it was begun. */
+/* On success it is ready and *qmp its monitor; state: what it goes on from.  q: as it was begun, but its
+ * machine and files may be missing.  *again: it failed, and one that is begun now, as b says by then, may not. */
 bool wh_qemu_ready(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q, struct wh_qemu_begun *b,
-                   const uint8_t *state, size_t n, struct wh_qmp **qmp);
+                   const uint8_t *state, size_t n, struct wh_qmp **qmp, bool *again);
 void wh_qemu_drop(struct wh_qemu_begun *b);
 
 /* The monitor of a domain's QEMU.  Between wherry and xl one has it at a time: the lock is libxl's. */

@@ -24,6 +24,7 @@
 
 #define START_MS 60000              /* libxl's */
 #define LOOK_MS 20
+#define EARLY_SINCE 3               /* what it has read of the disks by then it forgets when it takes them */
 #define SANDBOX "on,obsolete=deny,elevateprivileges=children,spawn=deny,resourcecontrol=deny"
 #define FILE_MOST (256u << 10)      /* bytes of a file that a restricted QEMU writes */
 
@@ -36,7 +37,7 @@ struct starting {
     struct wh_qemu_begun *b;
     const char *program;
     struct wh_qemu_user user;
-    bool sandbox, old;
+    bool sandbox;
     int listening[WH_QEMU_SOCKETS];
 };
 
@@ -119,7 +120,7 @@ static void add_sockets(struct wh_args *a, const struct starting *s)
     for (size_t i = 0; i < WH_QEMU_SOCKETS; i++) {
         wh_args_add(a, "-chardev");
         wh_qemu_socket_path(path, s->h, s->q->domid, i);
-        if (s->old)
+        if (s->b->old)
             wh_args_format(a, "socket,id=%s,path=%s,server,nowait", id[i], path);
         else
             wh_args_format(a, "socket,id=%s,fd=%d,server=on,wait=off", id[i], WH_PASSED + (int)i);
@@ -138,7 +139,7 @@ static void add_identity(struct wh_args *a, const struct starting *s)
     wh_args_format(a, "%u", s->q->domid);
     wh_args_add(a, "-no-shutdown");
     add_sockets(a, s);
-    if (!s->old)
+    if (!s->b->old)
         wh_args_add(a, "-S");
     wh_args_add(a, "-nodefaults");
     wh_args_add(a, "-no-user-config");
@@ -163,7 +164,7 @@ static void add_restriction(struct wh_args *a, const struct starting *s)
 
 static size_t sockets(const struct starting *s)
 {
-    return s->old ? 0 : WH_QEMU_SOCKETS;
+    return s->b->old ? 0 : WH_QEMU_SOCKETS;
 }
 
 static bool collect(struct wh_op *op, struct wh_args *a, const struct starting *s)
@@ -198,7 +199,8 @@ static bool launch(struct wh_op *op, struct starting *s)
     int ends[2];
     bool restricted = s->q->restricted;
     char id[40], *env[] = { strdupa(WH_QEMU_PATHS), strdupa(WH_QEMU_LIMIT), id, NULL };
-    int pass[WH_QEMU_SOCKETS + WH_QEMU_FILES_MOST + 1] = { s->listening[WH_QEMU_COMMANDS], s->listening[WH_QEMU_STATS] };
+    int pass[WH_QEMU_SOCKETS + WH_QEMU_FILES_MOST + 1] = { s->listening[WH_QEMU_COMMANDS],
+                                                           s->listening[WH_QEMU_STATS] };
     struct wh_qemu_owner owner = { s->h, s->q->domid, s->user.alone ? s->user.uid : 0 };
     struct wh_limit its_limits[WH_COUNT(limits)];
     wh_auto_args struct wh_args a = { 0 };
@@ -247,31 +249,6 @@ static bool meet(struct wh_op *op, struct starting *s, struct wh_qmp **qmp)
     return *qmp != NULL;
 }
 
-/* What it has read of the guest's disks it forgets when it has the state, from 3.0 on. */
-static bool may_be_early(struct wh_qmp *qmp)
-{
-    return wh_qmp_version(qmp).major >= 3;
-}
-
-/* It is ended, and another gets what it had. */
-static bool prepare_anew(struct wh_op *op, struct starting *s)
-{
-    bool was;
-
-    wh_qemu_drop(s->b);
-    return wh_process_end(op, s->b->pid, wh_qemu_is_of, &s->q->domid, &was) && prepare(op, s);
-}
-
-static bool meet_fit(struct wh_op *op, struct starting *s, struct wh_qmp **qmp)
-{
-    if (!meet(op, s, qmp))
-        return false;
-    if (!s->b->early || may_be_early(*qmp))
-        return true;
-    wh_qmp_close(wh_take_ptr(qmp));
-    return prepare_anew(op, s) && launch(op, s) && meet(op, s, qmp);
-}
-
 static bool is_in(struct wh_op *op, struct wh_qmp *qmp, const char *wanted, bool *is)
 {
     wh_auto_json json_object *answer = NULL;
@@ -299,22 +276,18 @@ static bool hand_over(struct wh_op *op, struct starting *s, struct state state)
     return ok;
 }
 
-/* One that does not know of it takes them when it has its state. */
+/* One that does not know of it, before 3.0, takes them when it has its state. */
 static bool take_disks_late(struct wh_op *op, struct wh_qmp *qmp)
 {
+    if (wh_qmp_version(qmp).major < EARLY_SINCE)
+        return true;
     json_object *arguments = json_object_new_object(), *all = json_object_new_array(),
                 *late = json_object_new_object();
-
     json_object_object_add(late, "capability", json_object_new_string("late-block-activate"));
     json_object_object_add(late, "state", json_object_new_boolean(true));
     json_object_array_add(all, late);
     json_object_object_add(arguments, "capabilities", all);
-    if (wh_qmp_call(op, qmp, "migrate-set-capabilities", arguments, -1, NULL))
-        return true;
-    if (!wh_qmp_refused(qmp, "GenericError") && !wh_qmp_refused(qmp, "CommandNotFound"))
-        return false;
-    op->err = (struct wh_err){ 0 };
-    return true;
+    return wh_qmp_call(op, qmp, "migrate-set-capabilities", arguments, -1, NULL);
 }
 
 /* A fresh one has not begun; one that goes on from a state reads that first. */
@@ -367,23 +340,25 @@ static bool await_running(struct wh_op *op, const struct starting *s)
 }
 
 /* Its devices have begun by then; the guest has not, and they stop until it does. */
-static bool start_old(struct wh_op *op, struct starting *s, struct state state, struct wh_qmp **qmp)
+static bool meet_old(struct wh_op *op, struct starting *s, struct state state, struct wh_qmp **qmp)
 {
     char path[PATH_MAX];
 
-    s->old = true;
-    op->err = (struct wh_err){ 0 };
-    wh_step(op, "start QEMU", START_MS);
-    if (!prepare_anew(op, s))
-        return false;
+    wh_qemu_socket_path(path, s->h, s->q->domid, WH_QEMU_COMMANDS);
+    return hand_over(op, s, state) && await_running(op, s) && (*qmp = wh_qmp_connect(op, path)) != NULL &&
+           wh_qemu_stop(op, *qmp);
+}
+
+/* It makes them itself. */
+static void leave_sockets(struct starting *s)
+{
+    char path[PATH_MAX];
+
     stop_listening(s);
     for (size_t i = 0; i < WH_QEMU_SOCKETS; i++) {
         wh_qemu_socket_path(path, s->h, s->q->domid, i);
         unlink(path);
     }
-    wh_qemu_socket_path(path, s->h, s->q->domid, WH_QEMU_COMMANDS);
-    return launch(op, s) && hand_over(op, s, state) && await_running(op, s) &&
-           (*qmp = wh_qmp_connect(op, path)) != NULL && wh_qemu_stop(op, *qmp);
 }
 
 /* -------------------------------------------------------------------------------- any of it */
@@ -404,32 +379,57 @@ bool wh_qemu_begin(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q,
 {
     wh_auto(stop_listening) struct starting s = starting(h, q, b);
 
-    *b = (struct wh_qemu_begun){ .is = true, .early = b->early, .state = -1 };
+    b->is = true;
+    b->state = -1;
     wh_step(op, "start QEMU", START_MS);
     if (!prepare(op, &s))
         return false;
+    if (b->old)
+        leave_sockets(&s);
     wh_qemu_log(h, q->name, b->log);
     return launch(op, &s) || wh_qemu_blame(op, b->log);
 }
 
-bool wh_qemu_ready(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q, struct wh_qemu_begun *b,
-                   const uint8_t *state, size_t n, struct wh_qmp **qmp)
+static bool meet_new(struct wh_op *op, struct starting *s, struct state state, struct wh_qmp **qmp)
 {
-    wh_auto(stop_listening) struct starting s = starting(h, q, b);
+    if (!meet(op, s, qmp))
+        return false;
+    if (s->b->early && wh_qmp_version(*qmp).major < EARLY_SINCE)
+        return wh_fail(&op->err, WH_PEER, "QEMU is older than %d.0, and was begun early", EARLY_SINCE);
+    return (!s->q->late_disks || take_disks_late(op, *qmp)) && hand_over(op, s, state) &&
+           await_ready(op, s, *qmp);
+}
+
+/* Another try is worth it of one that has ended, for it may have needed the guest's memory; that is too old to
+ * have been begun early; or too old to be heard of so. */
+static bool may_do_better(struct wh_op *op, struct starting *s, bool met, bool too_old)
+{
+    struct wh_qemu_begun *b = s->b;
+
+    if (op->err.kind != WH_PEER || b->old)
+        return false;
+    if (!met && is_old(op, s)) {
+        b->old = !s->q->restricted;
+        return b->old || wh_while(&op->err, "a QEMU older than 2.12 cannot be restricted");
+    }
+    bool was_early = b->early;
+    b->early = false;
+    return was_early && (too_old || (!met && !wh_qemu_is_of(b->pid, &s->q->domid)));
+}
+
+bool wh_qemu_ready(struct wh_op *op, struct wh_here *h, const struct wh_qemu *q, struct wh_qemu_begun *b,
+                   const uint8_t *state, size_t n, struct wh_qmp **qmp, bool *again)
+{
+    struct starting s = starting(h, q, b);
     struct state its = { state, n };
 
     *qmp = NULL;
     wh_step(op, "wait for QEMU", START_MS);
-    if (meet_fit(op, &s, qmp) && (!q->late_disks || take_disks_late(op, *qmp)) &&
-        hand_over(op, &s, its) && await_ready(op, &s, *qmp))
+    *again = false;
+    if (b->old ? meet_old(op, &s, its, qmp) : meet_new(op, &s, its, qmp))
         return true;
+    bool too_old = *qmp && wh_qmp_version(*qmp).major < EARLY_SINCE;
+    *again = may_do_better(op, &s, *qmp != NULL, too_old);
     wh_qmp_close(wh_take_ptr(qmp));
-    if (op->err.kind == WH_PEER && is_old(op, &s)) {
-        if (q->restricted)
-            wh_while(&op->err, "a QEMU older than 2.12 cannot be restricted");
-        else if (start_old(op, &s, its, qmp))
-            return true;
-    }
-    wh_qmp_close(wh_take_ptr(qmp));
-    return wh_qemu_blame(op, b->log);
+    return *again ? false : wh_qemu_blame(op, b->log);
 }

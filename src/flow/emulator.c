@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An HVM guest's QEMU: started between its disks and its network interfaces, known by its nodes. */
+/* An HVM guest's QEMU: started between its disks and its network interfaces, or, of one that is restored, before
+ * its memory comes; known by its nodes. */
 #include "flow/emulator.h"
 
 #include <stdio.h>
@@ -129,91 +130,91 @@ static bool write_bios(struct wh_op *op, struct wh_here *h, const struct wh_conf
     return wh_nodes_write(op, h->store, &l, NULL, NULL);
 }
 
-/* Its command line, and what it is lent. */
-struct setting {
-    struct wh_qemu q;
-    struct wh_args machine;
-    struct wh_emulator_files files;
-};
-
-static void free_setting(struct setting *s)
+static struct wh_qemu about(const struct wh_config *c, const struct wh_made *m)
 {
-    wh_args_free(&s->machine);
-    wh_emulator_close(&s->files);
-}
-
-static bool set(struct wh_op *op, const struct wh_config *c, const struct wh_made *m, struct setting *s)
-{
-    bool restricted = c->dm_restrict == WH_YES;
-    const char *kind = m->restoring ? c->machine : NULL;    /* one that starts anew takes the usual */
-
-    if (!wh_emulator_arguments(op, c, m->domid, kind, &s->machine, restricted ? &s->files : NULL))
-        return false;
-    s->q = (struct wh_qemu){
-        .domid = m->domid, .name = c->name, .program = c->device_model,
-        .restricted = restricted, .user = c->device_model_user, .machine = &s->machine,
-        .file = s->files.fd, .files = s->files.n, .file_bytes = s->files.bytes, .goes_on = m->restoring,
-        .late_disks = m->moves,
+    return (struct wh_qemu){
+        .domid = m->domid, .name = c->name, .program = c->device_model, .user = c->device_model_user,
+        .restricted = c->dm_restrict == WH_YES, .goes_on = m->restoring, .late_disks = m->moves,
     };
-    return true;
 }
 
 static bool begin(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m)
 {
-    wh_auto(free_setting) struct setting s = { .q = { .domid = m->domid } };
+    wh_auto_args struct wh_args machine = { 0 };
+    wh_auto(wh_emulator_close) struct wh_emulator_files files = { .n = 0 };
+    struct wh_qemu q = about(c, m);
+    const char *kind = m->restoring ? c->machine : NULL;    /* one that starts anew takes the usual */
 
-    return set(op, c, m, &s) && wh_qemu_begin(op, h, &s.q, &m->qemu);
+    if ((m->physmap_bytes > 0 && !wh_physmap_write(op, h, m->domid, m->physmap, m->physmap_bytes)) ||
+        !wh_emulator_arguments(op, c, m->domid, kind, &machine, q.restricted ? &files : NULL))
+        return false;
+    q.machine = &machine;
+    q.file = files.fd;
+    q.files = files.n;
+    q.file_bytes = files.bytes;
+    return wh_qemu_begin(op, h, &q, &m->qemu);
 }
 
-static bool begin_first(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m)
+/* What QEMU needs as it begins. */
+static bool lay_out(struct wh_op *op, struct wh_here *h, const struct wh_config *c, const struct wh_made *m)
 {
-    return wh_devices_attach_keyboard(op, h, m) && write_bios(op, h, c, m->domid) && begin(op, h, c, m);
+    return wh_devices_attach_keyboard(op, h, m) && write_bios(op, h, c, m->domid);
 }
 
 /* What it reads of a disk before the guest is here may be old by then.  QEMU forgets it when the disk becomes
- * its own, but not what it knows of where things are in a file of these formats. */
+ * its own, but not what it knows of where things are in a file of these formats; nor how long a file is that
+ * it cannot open again. */
 static bool may_be_early(const struct wh_config *c)
 {
-    for (size_t i = 0; i < c->ndisks; i++)
-        if (!c->disks[i].is_cdrom && c->disks[i].format != WH_FORMAT_RAW &&
-            c->disks[i].format != WH_FORMAT_QCOW2 && c->disks[i].format != WH_FORMAT_UNKNOWN)
+    for (size_t i = 0; i < c->ndisks; i++) {
+        enum wh_disk_format format = c->disks[i].format;
+        bool raw = format == WH_FORMAT_RAW || format == WH_FORMAT_UNKNOWN;
+
+        if (!c->disks[i].is_cdrom && !raw && (format != WH_FORMAT_QCOW2 || c->dm_restrict == WH_YES))
             return false;
+    }
     return true;
 }
 
 bool wh_emulator_begin(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m)
 {
-    if (c->type != WH_TYPE_HVM || !may_be_early(c))
+    if (c->type != WH_TYPE_HVM)
         return true;
-    m->qemu.early = true;
-    return begin_first(op, h, c, m);
+    m->qemu.early = may_be_early(c);
+    return lay_out(op, h, c, m) && (!m->qemu.early || begin(op, h, c, m));
 }
 
-static bool make_ready(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m,
-                       struct wh_qmp **qmp)
-{
-    wh_auto(free_setting) struct setting s = { .q = { .domid = m->domid } };
-
-    return set(op, c, m, &s) &&
-           wh_qemu_ready(op, h, &s.q, &m->qemu, m->emulator, m->emulator_bytes, qmp);
-}
-
-/* These nodes it reads as it begins. */
-static bool give_physmap(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m)
+static bool end_begun(struct wh_op *op, struct wh_here *h, struct wh_made *m)
 {
     wh_qemu_drop(&m->qemu);
+    m->qemu.is = false;
+    return wh_qemu_end(op, h, m->domid);
+}
+
+bool wh_emulator_fit(struct wh_op *op, struct wh_here *h, struct wh_made *m)
+{
+    if (!m->qemu.is || m->physmap_bytes == 0)
+        return true;
     m->qemu.early = false;
-    return wh_qemu_end(op, h, m->domid) &&
-           wh_physmap_write(op, h, m->domid, m->physmap, m->physmap_bytes) && begin(op, h, c, m);
+    return end_begun(op, h, m);
 }
 
 bool wh_emulator_start(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m)
 {
+    struct wh_qemu q = about(c, m);
     struct wh_qmp *qmp = NULL;
+    bool ok = m->restoring || lay_out(op, h, c, m), again = ok;
 
-    bool ok = (m->qemu.is || begin_first(op, h, c, m)) &&
-              (m->physmap_bytes == 0 || give_physmap(op, h, c, m)) &&
-              make_ready(op, h, c, m, &qmp) && tell(op, h, qmp, c, m->domid);
+    while (again) {
+        again = false;
+        ok = (m->qemu.is || begin(op, h, c, m)) &&
+             wh_qemu_ready(op, h, &q, &m->qemu, m->emulator, m->emulator_bytes, &qmp, &again);
+        if (again) {
+            op->err = (struct wh_err){ 0 };
+            again = end_begun(op, h, m);
+        }
+    }
+    ok = ok && tell(op, h, qmp, c, m->domid);
     wh_qmp_close(qmp);
     wh_qemu_drop(&m->qemu);
     return ok;

@@ -15,6 +15,10 @@ bool wh_emulator_start(struct wh_op *op, struct wh_here *h, const struct wh_conf
  * is lost by it.  m->qemu is to be dropped where there is no wh_emulator_start. */
 bool wh_emulator_begin(struct wh_op *op, struct wh_here *h, const struct wh_config *c, struct wh_made *m);
 
+/* Behind the stream, before the disks are attached, which a QEMU takes with it as it ends: one goes again
+ * that has begun without the nodes that it needs. */
+bool wh_emulator_fit(struct wh_op *op, struct wh_here *h, struct wh_made *m);
+
 /* Let the devices work.  Of a guest that has no device model nothing is done. */
 bool wh_emulator_run(struct wh_op *op, struct wh_here *h, const struct wh_domain *d);
 

@@ -102,7 +102,7 @@ bool wh_domain_finish(struct wh_op *op, struct wh_here *h, const struct wh_confi
 {
     wh_auto_plan struct wh_plan plan = { .c = wh_config_empty() };
 
-    if (!wh_plan_make(op, complete, &plan) || !introduce(op, h, &plan, m) ||
+    if (!wh_plan_make(op, complete, &plan) || !wh_emulator_fit(op, h, m) || !introduce(op, h, &plan, m) ||
         !wh_devices_attach_disks(op, h, &plan.c, m) || !wh_devices_attach_console(op, h, m) ||
         (!m->prepared && !wh_devices_attach_nics(op, h, &plan.c, m)) ||
         (plan.c.type == WH_TYPE_HVM && (!wh_emulator_start(op, h, &plan.c, m) ||

@@ -11,7 +11,8 @@
  * COMMAND is one of the monitor's (or "greeting"), and N one of enum qmp_trick, or QMP_TRICKS: it ends
  * instead of answering.  Or a word of its own:
  *
- *     start 1       it ends with a complaint      machine 1     its kind ends in no "-machine"
+ *     start 1, 2    it ends with a complaint; the first time
+ *     keep 1        it gives no disk up           machine 1     its kind ends in no "-machine"
  *     incoming 1    it ends while it reads        machines 1    of -machine help: it has none
  *     incoming 2    it reads for ever             version 1     it knows -sandbox
  *     status 1      it runs from the beginning    fdset 1       it does not say which set it is
@@ -350,7 +351,7 @@ static json_object *save_state(const char *path, bool live)
     if (write(fd, p, n) != (ssize_t)n || (how == 4 && ftruncate(fd, (64l << 20) + 1) < 0))
         return refuse("it could not be written");
     keep("out", p, sizeof p);
-    if (live)
+    if (live && !trick("keep"))
         give_disk_up();
     return reply(NULL);
 }
@@ -509,6 +510,16 @@ static void *serve(void *arg)
     return NULL;
 }
 
+/* Of all that were to be begun in this folder since it could end so. */
+static bool is_first(void)
+{
+    char path[PATH_MAX];
+
+    path_of(path, "qemu.first");
+    wh_auto_fd int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return fd >= 0;
+}
+
 int main(int argc, char **argv)
 {
     pthread_t thread;
@@ -527,7 +538,7 @@ int main(int argc, char **argv)
     if (trick("term"))
         signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
-    if (trick("start")) {
+    if (trick("start") == 1 || (trick("start") == 2 && is_first())) {
         fprintf(stderr, "qemu: could not open disk image: \033[2JNo such file\n");
         return 1;
     }

@@ -226,16 +226,20 @@ static void it_is_begun_late(void **state)
 static void it_is_begun_early(void **state)
 {
     struct world *w = *state;
-    const char *disk[] = { "raw,hda,rw", "vhd,hda,rw" };
+    static const struct { const char *disk, *more; bool early; } tries[] = {
+        { "raw,hda,rw", "", true },   { "raw,hda,rw", "dm_restrict=1\n", true },
+        { "qcow2,hda,rw", "", true }, { "qcow2,hda,rw", "dm_restrict=1\n", false },
+        { "vhd,hda,rw", "", false },
+    };
 
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < WH_COUNT(tries); i++) {
         char more[400];
 
         hvm_config(w->folder, "");
         must(create(w, false));
         must(save(w, &to_file));
-        snprintf(more, sizeof more, "device_model_user='nobody-of-this-host'\ndisk=['%s/bios,%s']\n",
-                 w->folder, disk[i]);
+        snprintf(more, sizeof more, "device_model_user='nobody-of-this-host'\n%sdisk=['%s/bios,%s']\n",
+                 tries[i].more, w->folder, tries[i].disk);
         hvm_config(w->folder, more);
         wh_auto_free char *first = hvm_story(w->folder);
         struct wh_restore_how how = { .config = w->config, .no_monitor = true };
@@ -243,8 +247,8 @@ static void it_is_begun_early(void **state)
         wh_auto_free char *story = hvm_story(w->folder);
         assert_int_not_equal(o.kind, WH_OK);
         assert_non_null(strstr(o.error, "nobody-of-this-host"));
-        assert_int_equal(strstr(story + strlen(first), "xen: populate") == NULL, i == 0);
-        assert_nothing_left(w, disk[i]);
+        assert_int_equal(strstr(story + strlen(first), "xen: populate") == NULL, tries[i].early);
+        assert_nothing_left(w, tries[i].disk);
         assert_int_equal(unlink(w->file), 0);
     }
 }
@@ -267,6 +271,31 @@ static void an_old_one_is_begun_anew(void **state)
     assert_true(wh_fake_state(w->f, m).running);
     assert_int_equal(hvm_running(w->folder), 1);
     must(destroy(w));
+    assert_nothing_left(w, "destroyed");
+}
+
+/* As one does that has no other way to its pages of Xen than the guest's memory. */
+static void one_that_needs_memory_is_begun_anew(void **state)
+{
+    struct world *w = *state;
+    char text[64];
+
+    must(create(w, false));
+    must(save(w, &to_file));
+    hvm_play(w->folder, "start", 2);
+    wh_auto_free char *first = hvm_story(w->folder);
+    uint32_t m = must(restore(w, false)).domid;
+    wh_auto_free char *story = hvm_story(w->folder);
+    assert_int_equal(begins(story + strlen(first)), 2);
+    told(story + strlen(first), line_of(text, m, "has its state"));
+    assert_true(wh_fake_state(w->f, m).running);
+    assert_int_equal(hvm_running(w->folder), 1);
+    must(destroy(w));
+    /* And of what was begun when all was there it is the end. */
+    assert_int_equal(unlink(w->file), 0);
+    hvm_play(w->folder, NULL, 0);
+    hvm_play(w->folder, "start", 1);
+    assert_int_equal(create(w, false).kind, WH_PEER);
     assert_nothing_left(w, "destroyed");
 }
 
@@ -324,6 +353,7 @@ int main(int argc, char **argv)
         WORLD_TEST("well: QEMU is begun late where it would keep what is old", it_is_begun_late),
         WORLD_TEST("well: QEMU is begun before memory comes", it_is_begun_early),
         WORLD_TEST("well: an old QEMU is begun anew", an_old_one_is_begun_anew),
+        WORLD_TEST("well: a QEMU that needs memory is begun anew", one_that_needs_memory_is_begun_anew),
         WORLD_TEST("well: QEMU is restricted", it_is_restricted),
     };
 
