@@ -27,6 +27,9 @@
 #define HELLO_MS 60000
 #define COMMIT_MS 60000
 #define BYE_MS 15000
+#define TRY_MS 60000
+#define TRY_EACH_MS 500
+#define TAKE_EACH_MS 50
 #define ASKED_MS 60000              /* as long as a source asks, once its link is lost */
 #define STALL_MS 240000             /* the source's longest between two frames: it asks the guest to suspend,
                                        waits until it has, stops QEMU */
@@ -231,7 +234,8 @@ static void tell_times(struct receiving *r)
 /* What it takes here between the stream's end and ready: made known before the guest is suspended. */
 #define REST_MS 100             /* processors, console, nodes, a record on disk */
 #define REST_DISK_MS 100        /* each, or as long as another device took */
-#define REST_QEMU_MS 500        /* to start, and take its devices' state */
+#define REST_STATE_MS 200       /* QEMU takes its devices' state */
+#define REST_QEMU_MS 500        /* and starts, where it has not yet */
 
 static uint64_t reckon_rest(const struct wh_incoming *in, int64_t took_ns)
 {
@@ -245,7 +249,7 @@ static uint64_t reckon_rest(const struct wh_incoming *in, int64_t took_ns)
         return ms;
     for (size_t i = 0; i < c->nnics; i++)
         ms += c->nics[i].nictype == WH_NIC_VIF ? 0 : each;      /* its tap */
-    return ms + REST_QEMU_MS;
+    return ms + REST_STATE_MS + (in->made.qemu.is ? 0 : REST_QEMU_MS);
 }
 
 static bool prepare(struct wh_op *op, struct wh_incoming *in)
@@ -317,27 +321,73 @@ static bool move(struct wh_op *op, struct receiving *r)
     return true;
 }
 
+/* As its record says.  Of a guest that has arrived the answer is that it has, even where it cannot be let run yet:
+ * that may wait for what the source's copy still has. */
+static bool settle(struct wh_op *op, struct receiving *r, bool *waits)
+{
+    wh_auto_json json_object *record = NULL;
+    enum wh_target_state state = WH_TARGET_UNKNOWN;
+    struct wh_err before = op->err;
+
+    *waits = false;
+    if (!wh_leftover_read(op, &r->record, &record))
+        return false;
+    struct wh_settle s = { .here = r->task.here, .record = &r->record, .says = record };
+    if (wh_settle_receive(op, &s))
+        return true;
+    *waits = op->err.kind != WH_CANCELLED &&
+             wh_target_state_named(wh_json_string(record, "state", ""), &state) &&
+             state == WH_TARGET_COMMITTED;
+    if (*waits)
+        op->err = before;
+    return *waits;
+}
+
 /* Whoever asks is told what is on disk, and that is settled first if nobody works on it. */
-static bool look_up(struct wh_op *op, struct receiving *r, const char *job, const char **state,
-                    struct wh_leftover *l, bool *held)
+static bool look_up(struct wh_op *op, struct receiving *r, const char *job, const char **state, bool *waits)
 {
     wh_auto_json json_object *record = NULL;
     enum wh_target_state now = WH_TARGET_UNKNOWN;
+    bool held;
 
-    if (!wh_leftover_find(op, r->task.here, l, "receive", job, &record, held))
+    *waits = false;
+    if (!wh_leftover_find(op, r->task.here, &r->record, "receive", job, &record, &held))
         return false;
-    if (record && !*held) {
-        struct wh_settle s = { .here = r->task.here, .record = l, .says = record };
-
-        if (!wh_settle_receive(op, &s))
-            return false;
+    if (record && !held) {
         json_object_put(wh_take_ptr(&record));
-        if (!wh_leftover_read(op, l, &record))
+        if (!settle(op, r, waits) || !wh_leftover_read(op, &r->record, &record))
             return false;
     }
     wh_target_state_named(wh_json_string(record, "state", ""), &now);
     *state = wh_target_state_name(now);
     return true;
+}
+
+/* The source destroys its copy when it has said goodbye.  What comes of nothing is recover's. */
+static bool try_on(struct wh_op *op, struct receiving *r)
+{
+    bool waits = true;
+
+    wh_step(op, "wait until the guest can be let run", TRY_MS);
+    struct wh_bound whole = { op->deadline_ns, op->budget_ms };
+    while (waits && wh_nap(op, TRY_EACH_MS) && settle(op, r, &waits))
+        wh_unbound(op, whole);
+    return !waits && op->err.kind == WH_OK;
+}
+
+/* Who answered before us may have it for a moment yet. */
+static bool take_free(struct wh_op *op, struct receiving *r, const char *job, bool *waits)
+{
+    bool held = true, had = r->record.open;
+
+    while (!r->record.open && held) {
+        wh_auto_json json_object *record = NULL;
+
+        if (!wh_leftover_find(op, r->task.here, &r->record, "receive", job, &record, &held) ||
+            (held && !wh_nap(op, TAKE_EACH_MS)))
+            return false;
+    }
+    return r->record.open && (had || settle(op, r, waits));
 }
 
 static bool answer(struct wh_op *op, struct receiving *r, const char *job)
@@ -346,12 +396,12 @@ static bool answer(struct wh_op *op, struct receiving *r, const char *job)
     wh_auto_json json_object *bye = NULL;
     struct wh_err before;
     const char *state = "unknown";
-    bool held;
+    bool waits;
 
     wh_step(op, "answer what became of a move", 120000);
     wh_native_introduce(hello);
     r->record.committed = true;             /* it stays, unless the source says goodbye */
-    if (!wh_parcel_say(op, &r->wire, hello) || !look_up(op, r, job, &state, &r->record, &held))
+    if (!wh_parcel_say(op, &r->wire, hello) || !look_up(op, r, job, &state, &waits))
         return false;
     o = wh_native_message("answer", job);
     json_object_object_add(o, "state", json_object_new_string(state));
@@ -359,7 +409,8 @@ static bool answer(struct wh_op *op, struct receiving *r, const char *job)
         return false;
     before = op->err;
     wh_step(op, "wait for the goodbye", BYE_MS);
-    if (wh_native_await(op, &r->wire, "bye", job, &bye) && r->record.open)
+    if (wh_native_await(op, &r->wire, "bye", job, &bye) && take_free(op, r, job, &waits) &&
+        (!waits || try_on(op, r)))
         wh_leftover_done(op, &r->record);
     op->err = before;
     return true;

@@ -79,6 +79,7 @@ ASIDE = [
     "tell the sender",
     "wait for a sender",
     "wait to be asked how it ended",
+    "wait until the guest can be let run",
 ]
 
 # Where what is asked of the target stops: the first wherry that runs there, once.

@@ -526,8 +526,8 @@ static void a_look_changes_nothing_there(void **state)
     wh_auto_free char *says = move_recover(&m, &m.s, false);
     assert_says(says, "the guest runs on");
     assert_true(move_runs(&m.s));
-    assert_int_equal(move_records(&m.t, "receive-", NULL), 0);
     move_serve_no_more(&m);
+    assert_int_equal(move_records(&m.t, "receive-", NULL), 0);
     move_close(&m);
     wh_op_hurry = 1;
 }
@@ -619,6 +619,34 @@ static void who_listens_can_be_asked_when_the_link_is_lost(void **state)
         move_serve_no_more(&m);
         move_close(&m);
     }
+    wh_op_hurry = 1;
+}
+
+/* The target cannot let it run before the source's copy, and its QEMU, are gone: it has arrived all the same. */
+static void a_disk_that_is_not_given_up_is_waited_for(void **state)
+{
+    struct move m;
+
+    (void)state;
+    wh_op_hurry = MOVE_HURRY;
+    move_open(&m, true);
+    hvm_play(m.s.folder, "keep", 1);
+    move_serve(&m);
+    move_run(&m, &plainly);
+    assert_int_equal(m.kind, WH_OK);
+    assert_true(m.callers->next != NULL);          /* it was asked for */
+    move_serve_no_more(&m);
+    wh_auto_free char *story = hvm_story(m.t.folder);
+    char cont[32];
+    snprintf(cont, sizeof cont, "qemu %u: cont", wh_fake_newest(m.t.f));
+    assert_true(hvm_at(story, cont) >= 0 && hvm_at(story, cont) < hvm_last(story, cont));
+    assert_false(m.twice);
+    assert_true(move_runs(&m.t) && !move_runs(&m.s));
+    assert_int_equal(move_records(&m.s, "", NULL) + move_records(&m.t, "", NULL), 0);
+    wh_auto_free char *left = move_left(&m.s);
+    if (left)
+        fail_msg("%s", left);
+    move_close(&m);
     wh_op_hurry = 1;
 }
 
@@ -748,6 +776,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         TEST("a PVH guest moves", a_pvh_guest_moves),
         TEST("an HVM guest moves", an_hvm_guest_moves),
+        TEST("a disk that is not given up is waited for", a_disk_that_is_not_given_up_is_waited_for),
         TEST("it moves over a slow link", it_moves_over_a_slow_link),
         TEST("it moves under another name", it_moves_under_another_name),
         TEST("the process may end with it", the_process_may_end_with_it),
