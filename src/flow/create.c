@@ -32,7 +32,7 @@ static struct wh_here nowhere;      /* a dry run needs no host */
 bool wh_create_domain(struct wh_op *op, struct wh_here *h, const struct wh_config *complete,
                       struct wh_made *m, struct wh_leftover *record)
 {
-    m->record = record;
+    *m = (struct wh_made){ .record = record };
     return wh_domain_make(op, h, complete, false, m) &&
            wh_domain_build(op, h, complete, m) && wh_domain_finish(op, h, complete, m);
 }

@@ -117,6 +117,6 @@ def test_a_guest_that_writes_too_much_runs_on_when_the_time_is_over(host):
 
 def test_a_guest_that_writes_too_much_is_stopped_when_the_time_is_over_if_so_asked_for(host):
     guest = writer(host, 0)
-    said = save(guest, "-c", "--downtime=1ms", "--timeout=1s", "--on-timeout=force")
+    said = save(guest, "-c", "--downtime=1ms", "--timeout=100ms", "--on-timeout=force")
     assert said["why"] == "the time for copying is over", said
     goes_on(guest, "1 fast")

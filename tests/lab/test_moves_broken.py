@@ -134,7 +134,7 @@ def fixture_locked(session_lab):
     yield guest
     for host in (a, b):
         host.wherry("destroy", guest.name, check=False)
-        host.run(f"rm -f {DISK} /var/lib/wherry/jobs/* /run/ssh-at", check=False)
+        host.run(f"rm -f {DISK} /var/lib/wherry/jobs/*", check=False)
 
 
 def test_a_disk_is_one_qemus_at_a_time(locked, session_lab):
