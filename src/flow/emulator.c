@@ -184,11 +184,12 @@ bool wh_emulator_begin(struct wh_op *op, struct wh_here *h, const struct wh_conf
     return lay_out(op, h, c, m) && (!m->qemu.early || begin(op, h, c, m));
 }
 
+/* What it has had of the keyboard's nodes another would not take. */
 static bool end_begun(struct wh_op *op, struct wh_here *h, struct wh_made *m)
 {
     wh_qemu_drop(&m->qemu);
     m->qemu.is = false;
-    return wh_qemu_end(op, h, m->domid);
+    return wh_qemu_end(op, h, m->domid) && wh_devices_attach_keyboard(op, h, m);
 }
 
 bool wh_emulator_fit(struct wh_op *op, struct wh_here *h, struct wh_made *m)

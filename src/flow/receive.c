@@ -29,7 +29,7 @@
 #define BYE_MS 15000
 #define TRY_MS 60000
 #define TRY_EACH_MS 500
-#define TAKE_EACH_MS 50
+#define TAKE_EACH_MS 250
 #define ASKED_MS 60000              /* as long as a source asks, once its link is lost */
 #define STALL_MS 240000             /* the source's longest between two frames: it asks the guest to suspend,
                                        waits until it has, stops QEMU */
@@ -280,7 +280,7 @@ static bool hear_commit(struct wh_op *op, struct receiving *r, bool *commit_it)
 }
 
 /* Where it was lost the record stays, for the source may ask.  A commit that comes before it was answered. */
-static void hear_bye(struct wh_op *op, struct receiving *r)
+static bool heard_bye(struct wh_op *op, struct receiving *r)
 {
     struct wh_err before = op->err;
     bool bye = false, heard = true;
@@ -294,7 +294,15 @@ static void hear_bye(struct wh_op *op, struct receiving *r)
         heard = wh_parcel_hear(op, &r->wire, &o, &type);
         bye = heard && strcmp(type, "bye") == 0 && strcmp(wh_json_string(o, "job", ""), r->job) == 0;
     }
-    if (bye)
+    op->err = before;
+    return bye;
+}
+
+static void hear_bye(struct wh_op *op, struct receiving *r)
+{
+    struct wh_err before = op->err;
+
+    if (heard_bye(op, r))
         wh_leftover_done(op, &r->record);
     op->err = before;
 }
@@ -403,6 +411,7 @@ static bool answer(struct wh_op *op, struct receiving *r, const char *job)
     r->record.committed = true;             /* it stays, unless the source says goodbye */
     if (!wh_parcel_say(op, &r->wire, hello) || !look_up(op, r, job, &state, &waits))
         return false;
+    wh_step(op, "answer what became of a move", 120000);    /* what was tried may have taken all of its time */
     o = wh_native_message("answer", job);
     json_object_object_add(o, "state", json_object_new_string(state));
     if (!wh_parcel_say(op, &r->wire, o))
@@ -610,7 +619,11 @@ static bool answer_of_ours(struct wh_op *op, struct receiving *r)
     }
     if (!wh_parcel_say(op, &r->wire, state))
         return false;
-    hear_bye(op, r);
+    bool waits = r->state == WH_TARGET_COMMITTED && !r->runs;
+    struct wh_err before = op->err;
+    if (heard_bye(op, r) && (!waits || try_on(op, r)))
+        wh_leftover_done(op, &r->record);
+    op->err = before;
     return true;
 }
 
@@ -664,7 +677,8 @@ static bool run(struct wh_op *op, struct wh_task *t)
         wh_while(&op->err, "the guest has arrived, and whether it is this host's is not known to be on "
                  "disk: wherry recover goes by what there is");
     bool stays = r->listen && !r->wire.raw && r->record.open && r->record.committed &&
-                 (r->runs || r->state == WH_TARGET_ABORTED) && op->undo_err.kind == WH_OK;
+                 (r->state == WH_TARGET_COMMITTED || r->state == WH_TARGET_ABORTED) &&
+                 op->undo_err.kind == WH_OK;
     wh_native_leave(op, &r->link, &r->wire, ok || r->told);
     if (stays)
         stay(op, r);

@@ -623,21 +623,27 @@ static void who_listens_can_be_asked_when_the_link_is_lost(void **state)
 }
 
 /* The target cannot let it run before the source's copy, and its QEMU, are gone: it has arrived all the same. */
-static void a_disk_that_is_not_given_up_is_waited_for(void **state)
+static void a_disk_is_waited_for(bool listens)
 {
+    struct listens l;
+    char cont[32];
     struct move m;
 
-    (void)state;
     wh_op_hurry = MOVE_HURRY;
     move_open(&m, true);
+    if (listens)
+        begin_listening(&m, &l);
     hvm_play(m.s.folder, "keep", 1);
     move_serve(&m);
     move_run(&m, &plainly);
-    assert_int_equal(m.kind, WH_OK);
-    assert_true(m.callers->next != NULL);          /* it was asked for */
+    if (m.kind != WH_OK)
+        fail_msg("%s", m.error);
+    if (listens)
+        end_listening(&l);
+    else
+        assert_true(m.callers->next != NULL);       /* it was asked for */
     move_serve_no_more(&m);
     wh_auto_free char *story = hvm_story(m.t.folder);
-    char cont[32];
     snprintf(cont, sizeof cont, "qemu %u: cont", wh_fake_newest(m.t.f));
     assert_true(hvm_at(story, cont) >= 0 && hvm_at(story, cont) < hvm_last(story, cont));
     assert_false(m.twice);
@@ -648,6 +654,18 @@ static void a_disk_that_is_not_given_up_is_waited_for(void **state)
         fail_msg("%s", left);
     move_close(&m);
     wh_op_hurry = 1;
+}
+
+static void a_disk_that_is_not_given_up_is_waited_for(void **state)
+{
+    (void)state;
+    a_disk_is_waited_for(false);
+}
+
+static void and_by_who_listens(void **state)
+{
+    (void)state;
+    a_disk_is_waited_for(true);
 }
 
 /* A record of before the host was started anew: its domains are no more, whoever has their numbers. */
@@ -777,6 +795,7 @@ int main(int argc, char **argv)
         TEST("a PVH guest moves", a_pvh_guest_moves),
         TEST("an HVM guest moves", an_hvm_guest_moves),
         TEST("a disk that is not given up is waited for", a_disk_that_is_not_given_up_is_waited_for),
+        TEST("and by who listens", and_by_who_listens),
         TEST("it moves over a slow link", it_moves_over_a_slow_link),
         TEST("it moves under another name", it_moves_under_another_name),
         TEST("the process may end with it", the_process_may_end_with_it),
