@@ -27,9 +27,9 @@
 #define HELLO_MS 60000
 #define COMMIT_MS 60000
 #define BYE_MS 15000
-#define TRY_MS 60000
+#define TRY_MS 60000                /* for the source to destroy its copy, before which the guest cannot be let run */
 #define TRY_EACH_MS 500
-#define TAKE_EACH_MS 250
+#define TAKE_EACH_MS 250            /* between two looks whether another is done with the record */
 #define ASKED_MS 60000              /* as long as a source asks, once its link is lost */
 #define STALL_MS 240000             /* the source's longest between two frames: it asks the guest to suspend,
                                        waits until it has, stops QEMU */
@@ -279,7 +279,7 @@ static bool hear_commit(struct wh_op *op, struct receiving *r, bool *commit_it)
     return *commit_it || wh_fail(&op->err, WH_PEER, "%s takes the guest back", r->link.what);
 }
 
-/* Where it was lost the record stays, for the source may ask.  A commit that comes before it was answered. */
+/* A commit that comes before it was answered. */
 static bool heard_bye(struct wh_op *op, struct receiving *r)
 {
     struct wh_err before = op->err;
@@ -298,6 +298,7 @@ static bool heard_bye(struct wh_op *op, struct receiving *r)
     return bye;
 }
 
+/* Where it was lost the record stays, for the source may ask. */
 static void hear_bye(struct wh_op *op, struct receiving *r)
 {
     struct wh_err before = op->err;
